@@ -1,0 +1,58 @@
+# Two commands matter: `make serve` and `make test`. Everything runs from .venv, which `make setup` makes.
+PYTHON ?= python3.11
+RUN := .venv/bin/python
+ROLE ?= customer
+SOURCES := app config deployments models monitoring pipelines
+export PYTHONPATH := $(CURDIR)
+export HF_HUB_OFFLINE := 1
+
+.PHONY: setup serve stop token doctor test test-long check lint format format-check typecheck imports sql bench lock
+
+setup: ## the environment to run it
+	@$(PYTHON) requirements/install.py
+
+.PHONY: setup-dev
+setup-dev:
+	@$(PYTHON) requirements/install.py --dev
+
+serve: setup ## everything on this machine; Ctrl-C stops it
+	@exec $(RUN) -m deployments.local.serve
+
+stop: ## end the service of this home, and what a crash left behind
+	@$(RUN) -m deployments.local.stop
+
+token: ## an access token of a demo user: make -s token ROLE=customer|agent|supervisor|admin
+	@$(RUN) -m deployments.local.token $(ROLE)
+
+doctor: ## what is missing, and how to get it
+	@$(RUN) -m deployments.local.doctor
+
+test: setup-dev ## every test that takes seconds, on real stores and the real application
+	$(RUN) -m pytest -m "not long" --cov --cov-report=term:skip-covered
+
+test-long: setup-dev ## what takes minutes
+	$(RUN) -m pytest -m long
+
+check: setup-dev lint format-check typecheck imports sql ## everything that reads the code without running it
+
+lint:
+	.venv/bin/ruff check .
+
+format:
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+format-check:
+	.venv/bin/ruff format --check .
+
+typecheck:
+	.venv/bin/mypy
+
+imports:
+	.venv/bin/lint-imports
+
+sql:
+	.venv/bin/squawk app/migrations/*.sql
+
+lock: ## resolve requirements/*.in into the lock files
+	$(PYTHON) requirements/lock.py
