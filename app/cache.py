@@ -1,0 +1,28 @@
+"""Redis: a cache and a counter, never the truth. Everything here works, more slowly, without it."""
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+DOWN = (RedisError, OSError, TimeoutError)
+"""What redis-py raises while the server is away."""
+
+
+def connect(url: str, *, timeout_s: float) -> "Redis":
+    """A client that gives up after `timeout_s` and does not retry: its callers can do without."""
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=32,
+        decode_responses=False,
+    )
+
+
+async def is_up(redis: "Redis") -> bool:
+    try:
+        return bool(await redis.ping())
+    except DOWN:
+        return False

@@ -1,0 +1,75 @@
+"""The HTTP application: every slice's routes, the middleware around them, one state for all requests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from app import health, problems
+from app.auth import endpoints as auth
+from app.auth.passwords import Passwords
+from app.auth.service import Sessions
+from app.auth.tokens import AccessTokens
+from app.chat import endpoints as chat
+from app.knowledge import endpoints as knowledge
+from app.llm import endpoints as llm
+from app.middleware import Admission, BodyLimit, RequestId
+from app.routing import endpoints as routing
+from app.state import State
+from app.tickets import endpoints as tickets
+from config.profile import Profile
+
+MIN_SECRET = 32
+"""Bytes: an HS256 key shorter than its hash weakens it (RFC 7518, section 3.2)."""
+
+
+class InsecureConfiguration(ValueError):
+    """The application would not be safe to run like this."""
+
+
+def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> FastAPI:
+    """The application; `open_state` is called when it starts, on the loop that it will run on."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state = await open_state()
+        app.state.eservice = state
+        app.state.sessions = _sessions(state)
+        yield
+        await state.close()
+
+    app = FastAPI(
+        title="eService",
+        version="0.1.0",
+        description="An AI service desk: cited answers, routed tickets, an OpenAI-compatible surface.",
+        lifespan=lifespan,
+        docs_url="/docs" if profile.http.docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if profile.http.docs else None,
+    )
+    for slice_ in (health, auth, chat, tickets, routing, knowledge, llm):
+        app.include_router(slice_.router)
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=profile.http.max_body_bytes)
+    app.add_middleware(Admission, limit=profile.http.max_concurrent)
+    if profile.http.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=profile.http.cors_origins, allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(RequestId)
+    return app
+
+
+def _sessions(state: State) -> Sessions:
+    auth_settings = state.profile.auth
+    tokens = AccessTokens(signing_secrets(state), auth_settings.access_ttl_s)
+    return Sessions(state.pool, tokens, Passwords(), auth_settings.refresh_ttl_s)
+
+
+def signing_secrets(state: State) -> list[str]:
+    """`ESERVICE_SECRET_KEY`, newest first where several stand between commas."""
+    secrets = [part.strip() for part in state.environment.require_secret_key().split(",")]
+    if any(len(secret) < MIN_SECRET for secret in secrets):
+        raise InsecureConfiguration(f"ESERVICE_SECRET_KEY must have at least {MIN_SECRET} characters")
+    return secrets

@@ -1,0 +1,55 @@
+"""What one replica holds for all its requests, and the dependencies that hand it out."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from redis.asyncio import Redis
+
+from app import db
+from config.environment import Environment
+from config.profile import Profile
+from models.agents.protocol import Assistant
+from models.embedding.protocol import Embedder
+from models.llm.protocol import ChatModels
+from models.prompts.tokens import TokenCounter
+from models.reranking.protocol import Reranker
+from models.retrieval.retriever import Retriever
+from models.triage.protocol import Triager
+
+
+@dataclass(slots=True)
+class State:
+    profile: Profile
+    environment: Environment
+    pool: db.Pool
+    redis: Redis
+    embedder: Embedder
+    reranker: Reranker
+    retriever: Retriever
+    assistant: Assistant
+    chat_models: ChatModels
+    triager: Triager
+    embedding_tokens: TokenCounter
+
+    async def close(self) -> None:
+        await self.pool.close()
+        await self.redis.aclose()
+        await self.retriever.store.close()
+
+
+def current(request: Request) -> State:
+    return cast(State, request.app.state.eservice)
+
+
+Current = Annotated[State, Depends(current)]
+
+
+async def connection(state: Current) -> AsyncIterator[db.Connection]:
+    """One request, one transaction, committed before the response is sent (see `scope` below)."""
+    async with db.transaction(state.pool) as conn:
+        yield conn
+
+
+Transaction = Annotated[db.Connection, Depends(connection, scope="function")]

@@ -1,0 +1,43 @@
+"""Server-sent events over HTTP."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TypeVar, cast
+
+from fastapi.responses import StreamingResponse
+
+T = TypeVar("T")
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def event(kind: str, data: object) -> bytes:
+    """A named event, as EventSource reads it."""
+    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def data(payload: object) -> bytes:
+    """An event without a name, as OpenAI's clients read it."""
+    return f"data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode()
+
+
+async def primed(items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """`items`, its first one already waited for: what fails before it still gets an honest status."""
+    source = cast(AsyncGenerator[T, None], items)
+    try:
+        first = await anext(source)
+    except StopAsyncIteration:
+        return _after([], source)
+    return _after([first], source)
+
+
+async def _after(first: list[T], rest: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+    async with aclosing(rest):
+        for item in first:
+            yield item
+        async for item in rest:
+            yield item
+
+
+def response(events: AsyncIterator[bytes]) -> StreamingResponse:
+    return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)

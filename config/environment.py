@@ -1,0 +1,76 @@
+"""What comes from the environment: addresses, secrets, folders, ports. Read on the process that needs it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+class MissingSetting(ValueError):
+    """The environment lacks an address or a secret that the profile needs."""
+
+
+class InvalidSetting(ValueError):
+    """A variable of the environment has a value that cannot be used."""
+
+
+class Environment(BaseModel):
+    """The environment, typed. Secrets do not print themselves."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    models: Path
+    port: int
+    database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    milvus_uri: str | None = None
+    secret_key: SecretStr | None = None
+
+    def require_database_url(self) -> str:
+        return self._require(self.database_url, "DATABASE_URL")
+
+    def require_redis_url(self) -> str:
+        return self._require(self.redis_url, "REDIS_URL")
+
+    def require_milvus_uri(self) -> str:
+        if not self.milvus_uri:
+            raise MissingSetting("MILVUS_URI is not set")
+        return self.milvus_uri
+
+    def require_secret_key(self) -> str:
+        return self._require(self.secret_key, "ESERVICE_SECRET_KEY")
+
+    @staticmethod
+    def api_key(name: str) -> str | None:
+        """The key of a hosted provider, read where and when it is needed."""
+        return os.environ.get(name) or None
+
+    @staticmethod
+    def _require(value: SecretStr | None, name: str) -> str:
+        if value is None or not value.get_secret_value():
+            raise MissingSetting(f"{name} is not set")
+        return value.get_secret_value()
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Environment:
+    """The environment as it is now. `ESERVICE_HOME` and `ESERVICE_MODELS` are made absolute."""
+    home = Path(environ.get("ESERVICE_HOME") or CHECKOUT / ".eservice").absolute()
+    return Environment(
+        home=home,
+        models=Path(environ.get("ESERVICE_MODELS") or CHECKOUT / ".eservice" / "models").absolute(),
+        port=_port(environ.get("ESERVICE_PORT") or "8000"),
+        database_url=SecretStr(environ["DATABASE_URL"]) if environ.get("DATABASE_URL") else None,
+        redis_url=SecretStr(environ["REDIS_URL"]) if environ.get("REDIS_URL") else None,
+        milvus_uri=environ.get("MILVUS_URI") or None,
+        secret_key=SecretStr(environ["ESERVICE_SECRET_KEY"]) if environ.get("ESERVICE_SECRET_KEY") else None,
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65_535:
+        raise InvalidSetting(f"ESERVICE_PORT is {text!r}; it must be a number from 1 to 65535")
+    return int(text)

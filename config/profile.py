@@ -1,0 +1,174 @@
+"""Profiles: how the application behaves, one YAML file for each kind of installation.
+
+Shapes (replicas, resources) stand in `serve_config.yaml`; secrets and addresses in the environment.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+FOLDER = Path(__file__).parent
+
+
+class ProfileError(ValueError):
+    """The profile cannot be used; the message says which field and why."""
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Http(Settings):
+    max_body_bytes: int = Field(1_048_576, gt=0)
+    max_concurrent: int = Field(
+        256, gt=0, description="requests one gateway replica works on; more get a 503"
+    )
+    cors_origins: tuple[str, ...] = ()
+    docs: bool = False
+
+
+class Auth(Settings):
+    access_ttl_s: int = 900
+    refresh_ttl_s: int = 30 * 86_400
+    demo_users: bool = False
+
+
+class EmbedderSettings(Settings):
+    model: str = "all-minilm-l6-v2"
+    precision: Literal["fp32", "int8"] = "int8"
+    dimensions: int = 384
+    max_tokens: int = Field(256, description="longer texts are cut; the model was trained on 128, holds 512")
+    threads: int = Field(1, description="onnxruntime intra-op threads of one replica")
+    max_batch: int = 32
+    batch_wait_s: float = Field(0.0, description="how long a lone text waits for company")
+
+
+class RerankerSettings(Settings):
+    kind: Literal["late_interaction", "cross_encoder"] = "late_interaction"
+    model: str = "all-minilm-l6-v2"
+    threads: int = 1
+    max_tokens: int = 160
+
+    @property
+    def name(self) -> str:
+        """What /v1/models calls it."""
+        return f"{self.model}-{self.kind.replace('_', '-')}"
+
+
+class RetrievalSettings(Settings):
+    collection: str = "passages"
+    candidates: int = Field(60, description="passages each of dense and sparse search returns")
+    dense_weight: float = Field(0.8, ge=0, le=1, description="of z-scores; the rest is BM25's")
+    article_support: float = Field(0.5, ge=0, le=1, description="what an article's other passages count")
+    rerank: bool = True
+    rerank_depth: int = 12
+    rerank_weight: float = Field(0.3, ge=0, le=1, description="of z-scores; the rest is the fused score's")
+    top_k: int = 5
+    per_article: int = Field(2, description="passages of one article an answer may use")
+    min_relevance: float = Field(0.35, description="best cosine below which nothing counts as found")
+    timeout_s: float = 5.0
+    chunk_tokens: int = 180
+    chunk_overlap_sentences: int = 1
+
+
+class Engine(Settings):
+    """The self-hosted model, served by `ray.serve.llm`; `engine_kwargs` go to vLLM as they are."""
+
+    model_id: str
+    source: str = Field(description="a folder, a hub id, or `prepared:` and a name under ESERVICE_MODELS")
+    accelerator: Literal["cpu", "gpu"] = "gpu"
+    accelerator_type: str | None = None
+    num_cpus: float = 1
+    context_tokens: int
+    engine_kwargs: dict[str, Any] = {}
+    env_vars: dict[str, str] = {}
+
+
+class Provider(Settings):
+    """One place an answer can come from. Keys come from `api_key_env` in the environment, never from here."""
+
+    name: str
+    kind: Literal["self_hosted", "openai_compatible"]
+    model: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    context_tokens: int
+    prompt_usd_per_million: float = 0.0
+    completion_usd_per_million: float = 0.0
+
+
+class LlmSettings(Settings):
+    engine: Engine | None
+    providers: tuple[Provider, ...]
+    max_answer_tokens: int = 120
+    connect_timeout_s: float = 3.0
+    first_token_timeout_s: float = 20.0
+    token_gap_timeout_s: float = 10.0
+    total_timeout_s: float = 60.0
+    max_concurrent: int = Field(8, description="streams one replica keeps open at one provider")
+    max_waiting: int = Field(32, description="callers that may wait for a slot; more are refused")
+
+
+class AssistantSettings(Settings):
+    prompt_tokens: int = Field(700, description="prompt's ceiling: a CPU reads about 500 tokens a second")
+    history_messages: int = 4
+    passages: int = Field(3, description="passages an answer is written from")
+
+
+class TriageSettings(Settings):
+    abstain_below: float = Field(
+        0.0, description="probability of the best label under which a person decides"
+    )
+
+
+class JobSettings(Settings):
+    poll_s: float = 0.25
+    lease_s: float = 60.0
+    timeout_s: float = Field(300.0, description="a handler that takes longer has failed this attempt")
+    drain_s: float = Field(20.0, description="how long a stopping worker lets running jobs finish")
+    max_attempts: int = 8
+    concurrency: int = 4
+    backoff_base_s: float = 1.0
+    backoff_max_s: float = 300.0
+    jobs_per_worker: int = Field(50, description="queued jobs one more worker replica is worth")
+
+
+class Stores(Settings):
+    """`embedded` starts what the environment names no address for; `external` insists on addresses."""
+
+    kind: Literal["embedded", "external"] = "external"
+    pool_max: int = 8
+    statement_timeout_s: float = 5.0
+    redis_timeout_s: float = 0.5
+
+
+class Profile(Settings):
+    name: str
+    http: Http = Http()
+    auth: Auth = Auth()
+    stores: Stores = Stores()
+    embedder: EmbedderSettings = EmbedderSettings()
+    reranker: RerankerSettings = RerankerSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    llm: LlmSettings
+    assistant: AssistantSettings = AssistantSettings()
+    triage: TriageSettings = TriageSettings()
+    jobs: JobSettings = JobSettings()
+
+
+def names() -> list[str]:
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Profile:
+    """The profile of that name; `ProfileError` names what there is, or the field that is wrong."""
+    file = FOLDER / f"{name}.yaml"
+    if name not in names():
+        raise ProfileError(f"there is no profile {name!r}; there are: {', '.join(names())}")
+    try:
+        return Profile.model_validate({"name": name, **(yaml.safe_load(file.read_text()) or {})})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ProfileError(f"{file.name}: {problems}") from error
