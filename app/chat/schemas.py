@@ -1,0 +1,60 @@
+"""Conversations on the wire."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+
+class ConversationIn(BaseModel):
+    title: str = Field("", max_length=200)
+
+
+class Conversation(BaseModel):
+    id: UUID
+    title: str
+    ticket_id: UUID | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Conversations(BaseModel):
+    items: list[Conversation]
+    next_cursor: str | None = None
+
+
+class MessageIn(BaseModel):
+    content: str = Field(min_length=1, max_length=8000, pattern=r"\S")
+
+
+class Citation(BaseModel):
+    article_id: str
+    title: str
+    section: str
+    url: str | None
+    chunk_id: str
+
+
+class Message(BaseModel):
+    id: UUID
+    author: Literal["customer", "assistant", "agent"]
+    content: str
+    citations: list[Citation]
+    outcome: Literal["answered", "abstained", "degraded", "interrupted"] | None
+    created_at: datetime
+
+
+class Messages(BaseModel):
+    items: list[Message]
+    next_cursor: str | None = None
+
+
+class FeedbackIn(BaseModel):
+    message_id: UUID
+    helpful: bool
+    comment: str = Field("", max_length=2000)
+
+
+class HandoffIn(BaseModel):
+    subject: str | None = Field(None, min_length=1, max_length=300, description="default: the first question")

@@ -1,0 +1,157 @@
+"""Conversations: asking, answering, judging, handing over."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from anyio import CancelScope
+
+from app import db
+from app.auth.schemas import Identity
+from app.chat import repository
+from app.chat.schemas import Conversation, FeedbackIn, Message
+from app.errors import Conflict, NotFound
+from app.llm import service as llm
+from app.state import State
+from app.tickets import service as tickets
+from app.tickets.schemas import Ticket, TicketDraft
+from models.agents.protocol import Event, Question, Turn
+from models.retrieval.passages import Filters
+
+
+class ConversationNotFound(NotFound):
+    """There is no such conversation, or it is not yours."""
+
+
+class AnswerNotFound(NotFound):
+    """This conversation has no answer of the assistant with that id."""
+
+
+class NothingAsked(Conflict):
+    """Nothing was asked in this conversation yet, so that there is nothing to hand over."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the customer actually got to see, as it came."""
+
+    text: str = ""
+    citations: list[dict[str, Any]] = field(default_factory=list)
+    record: dict[str, Any] | None = None
+
+    def note(self, event: Event) -> None:
+        match event.kind:
+            case "delta":
+                self.text += event.data["text"]
+            case "restart":
+                self.text = ""
+            case "citation":
+                self.citations.append(event.data)
+            case "done":
+                self.record = event.data
+
+
+async def start(conn: db.Connection, who: Identity, title: str) -> Conversation:
+    return await repository.add(conn, who.id, title)
+
+
+async def get(conn: db.Connection, who: Identity, conversation_id: UUID) -> Conversation:
+    """The conversation, if it is `who`'s own or `who` is staff."""
+    found = await repository.get(conn, conversation_id)
+    if found is None or not (who.is_staff or found[1] == who.id):
+        raise ConversationNotFound
+    return found[0]
+
+
+async def page(
+    conn: db.Connection, who: Identity, before: UUID | None, limit: int
+) -> tuple[list[Conversation], UUID | None]:
+    """`who`'s own conversations, newest first, and where to go on if there are more."""
+    found = await repository.page(conn, who.id, before, limit + 1)
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+async def messages(
+    conn: db.Connection, who: Identity, conversation_id: UUID, after: UUID | None, limit: int
+) -> tuple[list[Message], UUID | None]:
+    await get(conn, who, conversation_id)
+    found = await repository.messages(conn, conversation_id, after, limit + 1)
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+async def ask(state: State, who: Identity, conversation_id: UUID, content: str) -> Question:
+    """Write the question down, in a transaction of its own; what comes back goes to `answer`."""
+    async with db.transaction(state.pool) as conn:
+        await get(conn, who, conversation_id)
+        earlier = await repository.last_messages(
+            conn, conversation_id, state.profile.assistant.history_messages
+        )
+        await repository.add_message(conn, conversation_id, "customer", content)
+    turns = [Turn("user" if m.author == "customer" else "assistant", m.content) for m in earlier]
+    return Question(content, tuple(turns), Filters(audiences=who.audiences))
+
+
+async def answer(
+    state: State, who: Identity, conversation_id: UUID, question: Question
+) -> AsyncIterator[Event]:
+    """Stream the reply, then record what the customer actually saw.
+
+    No connection is held while the model writes: answers take seconds, pools are small.
+    """
+    message_id = uuid4()
+    heard = _Heard()
+    try:
+        async with aclosing(cast(Any, state.assistant.answer(question))) as events:
+            async for event in events:
+                heard.note(event)
+                if event.kind in {"meta", "done"}:
+                    ids = {"conversation_id": str(conversation_id), "message_id": str(message_id)}
+                    event = Event(event.kind, ids | event.data)
+                yield event
+    finally:
+        with CancelScope(shield=True):  # also when the customer hangs up
+            await _record(state, who, conversation_id, message_id, question, heard)
+
+
+async def _record(
+    state: State, who: Identity, conversation_id: UUID, message_id: UUID, question: Question, heard: _Heard
+) -> None:
+    async with db.transaction(state.pool) as conn:
+        await repository.add_message(
+            conn,
+            conversation_id,
+            "assistant",
+            heard.text,
+            message_id=message_id,
+            citations=heard.citations,
+            outcome=heard.record["outcome"] if heard.record else "interrupted",
+        )
+        if heard.record:
+            await llm.keep_answer(conn, who, message_id, question.content, heard.text, heard.record)
+
+
+async def judge(conn: db.Connection, who: Identity, conversation_id: UUID, verdict: FeedbackIn) -> None:
+    await get(conn, who, conversation_id)
+    if not await repository.set_feedback(
+        conn, conversation_id, verdict.message_id, verdict.helpful, verdict.comment
+    ):
+        raise AnswerNotFound
+
+
+async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, subject: str | None) -> Ticket:
+    """Open a ticket with everything said so far; a second call answers with the same ticket."""
+    conversation = await get(conn, who, conversation_id)
+    if conversation.ticket_id:
+        return await tickets.get(conn, who, conversation.ticket_id)
+    said = await repository.last_messages(conn, conversation_id, 50)
+    asked = [message.content for message in said if message.author == "customer"]
+    if not asked:
+        raise NothingAsked
+    body = "\n\n".join(f"{message.author}: {message.content}" for message in said)
+    ticket = await tickets.create(
+        conn, who, TicketDraft(subject=subject or asked[0][:200], body=body[-20_000:])
+    )
+    await repository.link_ticket(conn, conversation_id, ticket.id)
+    return ticket

@@ -1,0 +1,78 @@
+"""What stands behind /v1: which models there are, who may use them, and what is kept of an answer."""
+
+from typing import Any
+from uuid import UUID
+
+from app.auth.schemas import Identity
+from app.db import Connection
+from app.errors import Forbidden, NotFound, ServiceError, Unavailable
+from app.llm import repository
+from app.llm.schemas import ASSISTANT, ChatCompletionIn, ModelCard
+from app.state import State
+from models.llm.errors import NoProviderLeft, ProviderError
+from models.llm.protocol import Call
+
+
+class ModelNotFound(NotFound):
+    """There is no such model; GET /v1/models lists them."""
+
+
+class ModelForbidden(Forbidden):
+    """Customers may use the assistant and the embeddings, not this model."""
+
+
+class ModelsDown(Unavailable):
+    """No provider of this model answers at the moment; try again soon."""
+
+
+class RequestRefused(ServiceError):
+    """The model refused this request."""
+
+    status = 400
+
+
+def models(state: State) -> list[ModelCard]:
+    return [
+        ModelCard(id=ASSISTANT, task="chat"),
+        *(ModelCard(id=name, task="chat") for name in state.chat_models.names()),
+        ModelCard(id=state.embedder.name, task="embedding"),
+        ModelCard(id=state.reranker.name, task="rerank"),
+    ]
+
+
+def require(state: State, who: Identity, model: str, task: str) -> None:
+    """That there is such a model for that task, and that `who` may use it."""
+    card = next((card for card in models(state) if card.id == model and card.task == task), None)
+    if card is None:
+        raise ModelNotFound(f"There is no {task} model {model!r}; GET /v1/models lists them.", param="model")
+    if not who.is_staff and card.id not in {ASSISTANT, state.embedder.name}:
+        raise ModelForbidden
+
+
+def start(state: State, body: ChatCompletionIn) -> Call:
+    """An answer straight from a model, its messages and options as the caller gave them."""
+    request = body.model_dump(exclude_none=True, exclude={"stream", "stream_options"})
+    return state.chat_models.start(request)
+
+
+def failure(error: NoProviderLeft) -> ServiceError:
+    """What the caller is told when the last provider has failed."""
+    last: ProviderError = error.last
+    if last.reason == "rejected":
+        refused = RequestRefused(last.detail)
+        refused.status = last.status or 400
+        return refused
+    return ModelsDown()
+
+
+async def keep_answer(
+    conn: Connection,
+    who: Identity,
+    message_id: UUID | None,
+    question: str,
+    answer: str,
+    record: dict[str, Any],
+) -> None:
+    await repository.keep_answer(
+        conn, user_id=who.id, message_id=message_id, question=question, answer=answer, record=record
+    )

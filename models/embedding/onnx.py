@@ -1,0 +1,118 @@
+"""A sentence embedding model on onnxruntime: tokenise, run, pool. Neither torch nor transformers is imported.
+
+The folder holds `tokenizer.json` and `model.<precision>.onnx`, whose outputs are `last_hidden_state`
+(texts, tokens, dimensions) and `sentence_embedding` (texts, dimensions), pooled and of unit length.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from models.embedding.protocol import Vectors
+
+Precision: TypeAlias = Literal["fp32", "int8"]
+TokenVectors: TypeAlias = NDArray[np.float32]
+"""Unit vectors of one text's tokens: shape (tokens, dimensions)."""
+
+BATCH_TOKENS = {"fp32": 512, "int8": 1}
+"""Padded tokens in one run; larger batches are slower on a CPU (155-token texts a second on one thread: fp32
+25 at 512, 20 at 4,096; int8 56 one by one, 46 at 4,096). int8 runs every text alone also because a batch
+shares the scale its activations are rounded by: in company a vector moves by up to 0.012 in cosine, alone it
+depends on its own text only.
+"""
+
+
+class ModelNotFound(FileNotFoundError):
+    """There is no prepared embedding model where one was expected; run `make setup`."""
+
+
+class OnnxEmbedder:
+    """Not thread-safe in its tokeniser settings; run it on one thread, as `LocalEmbedder` does."""
+
+    def __init__(
+        self, folder: Path, precision: Precision = "int8", threads: int = 1, max_tokens: int = 256
+    ) -> None:
+        model, tokenizer = folder / f"model.{precision}.onnx", folder / "tokenizer.json"
+        if missing := [str(file) for file in (model, tokenizer) if not file.is_file()]:
+            raise ModelNotFound(f"{', '.join(missing)} is missing; `make setup` prepares the models")
+        self.name = folder.name
+        self.precision = precision
+        self.max_tokens = max_tokens
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+        self._counter = Tokenizer.from_file(str(tokenizer))
+        self._counter.no_padding()
+        self._counter.no_truncation()
+        self._session = open_session(model, threads)
+        self._inputs = {each.name for each in self._session.get_inputs()}
+        outputs = {each.name: each for each in self._session.get_outputs()}
+        self.dimensions = int(outputs["sentence_embedding"].shape[-1])
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors in the order of `texts`; what is longer than `max_tokens` is cut."""
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        encodings = self._tokenizer.encode_batch(list(texts))
+        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
+            vectors[batch] = self._run("sentence_embedding", [encodings[i] for i in batch])
+        return vectors
+
+    def encode_tokens(self, texts: Sequence[str], max_tokens: int | None = None) -> list[TokenVectors]:
+        """Every token's own unit vector, without the special tokens at both ends."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        if max_tokens is not None:
+            for each in encodings:
+                each.truncate(max_tokens)
+        vectors: list[TokenVectors] = [np.empty((0, self.dimensions), dtype=np.float32)] * len(texts)
+        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
+            hidden = self._run("last_hidden_state", [encodings[i] for i in batch])
+            for row, i in zip(hidden, batch, strict=True):
+                inner = row[np.flatnonzero(np.array(encodings[i].special_tokens_mask) == 0)]
+                vectors[i] = inner / np.maximum(np.linalg.norm(inner, axis=1, keepdims=True), 1e-9)
+        return vectors
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, without the special ones at both ends; long texts are not cut."""
+        return [len(each) for each in self._counter.encode_batch(list(texts), add_special_tokens=False)]
+
+    def _run(self, output: str, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
+        (result,) = self._session.run([output], padded(encodings, self._inputs))
+        return np.asarray(result, dtype=np.float32)
+
+
+def padded(encodings: Sequence[Encoding], inputs: Container[str]) -> dict[str, NDArray[np.int64]]:
+    """What a transformer takes for these texts, of the `inputs` it has: shape (texts, longest text)."""
+    shape = len(encodings), max(len(each) for each in encodings)
+    feed = {name: np.zeros(shape, np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}
+    for row, each in enumerate(encodings):
+        feed["input_ids"][row, : len(each)] = each.ids
+        feed["attention_mask"][row, : len(each)] = 1
+        feed["token_type_ids"][row, : len(each)] = each.type_ids
+    return {name: array for name, array in feed.items() if name in inputs}
+
+
+def batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Positions in batches of similar length, padded to at most `limit` tokens; a longer text goes alone."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > limit:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def open_session(model: Path, threads: int) -> "onnxruntime.InferenceSession":
+    """A session on the CPU with that many threads within one run."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A pool that spins between runs takes the second core from everything else on the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

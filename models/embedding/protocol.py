@@ -1,0 +1,24 @@
+"""What turns text into vectors, wherever it runs."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""Unit vectors, one a row: shape (texts, dimensions)."""
+
+
+class Embedder(Protocol):
+    """An embedding model that can be awaited: in this process or behind a deployment handle."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Embed `texts`; the result has shape (len(texts), dimensions)."""
+        ...

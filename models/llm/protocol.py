@@ -1,0 +1,80 @@
+"""What answers a chat, wherever it runs. Requests and chunks are OpenAI's, in their JSON form."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+ChatRequest: TypeAlias = dict[str, Any]
+"""The body of OpenAI's POST /chat/completions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer: text, and OpenAI's chunk it came in; the last one carries `usage`."""
+
+    text: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    restart: bool = False
+    """Forget what came so far: the answer begins again, from another provider."""
+
+
+class ChatProvider(Protocol):
+    """One place an answer can come from."""
+
+    @property
+    def name(self) -> str: ...
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        """Stream the answer; raises `models.llm.errors.ProviderError` when it cannot."""
+        ...
+
+    async def is_up(self) -> bool:
+        """Whether it would answer now, as far as can be told without asking it something that costs."""
+        ...
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one provider, as it is kept with the answer."""
+
+    provider: str
+    model: str
+    outcome: str = "started"
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+    error: str | None = None
+
+
+class Call(Protocol):
+    """An answer under way: iterate it, then read what it took."""
+
+    attempts: list[Attempt]
+    usage: Usage
+    cost_usd: float
+
+    def __aiter__(self) -> AsyncIterator[Chunk]: ...
+
+
+class ChatModels(Protocol):
+    """Every model the profile names, each with its chain of providers."""
+
+    def names(self) -> list[str]: ...
+
+    @property
+    def default(self) -> str: ...
+
+    def start(self, request: ChatRequest, *, may_restart: bool = False) -> Call:
+        """An answer to `request` from the chain of `request["model"]`; `UnknownModel` if there is none."""
+        ...
+
+    async def is_up(self) -> bool:
+        """Whether any provider would answer now."""
+        ...

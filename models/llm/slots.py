@@ -1,0 +1,30 @@
+"""How many answers one replica takes from one provider at a time, and how many callers may wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from models.llm.errors import ProviderError
+
+
+class Slots:
+    def __init__(self, open_at_once: int, waiting_at_most: int) -> None:
+        self._free = asyncio.Semaphore(open_at_once)
+        self._room = waiting_at_most
+
+    @asynccontextmanager
+    async def one(self, timeout_s: float) -> AsyncIterator[None]:
+        """Hold a slot; `ProviderError("busy")` when the queue is full or a slot takes over `timeout_s`."""
+        if self._free.locked() and self._room <= 0:
+            raise ProviderError("busy", "too many callers wait for this provider")
+        self._room -= 1
+        try:
+            await asyncio.wait_for(self._free.acquire(), timeout_s)
+        except TimeoutError as error:
+            raise ProviderError("busy", "no slot became free in time") from error
+        finally:
+            self._room += 1
+        try:
+            yield
+        finally:
+            self._free.release()

@@ -1,0 +1,84 @@
+"""Turns the fields of a JSON object or a YAML front matter into a document, under the names people give them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.loading.documents import Document
+from models.loading.html import to_markdown
+
+VISIBILITIES = ("public", "customers", "agents")
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "slug": ("slug", "id", "_id"),
+    "title": ("title",),
+    "summary": ("summary", "description"),
+    "url": ("url",),
+    "products": ("products", "product"),
+    "topics": ("topics", "topic", "tags"),
+    "language": ("language", "locale", "lang"),
+    "visibility": ("visibility",),
+}
+BODIES = ("body", "markdown", "body_md", "html", "text")
+"""Richest first: an article that comes as HTML and as text keeps its headings."""
+
+
+class BadField(ValueError):
+    """A field is missing or is not what it has to be; the message names it."""
+
+
+def document(
+    fields: Mapping[str, Any], *, slug: str | None = None, title: str | None = None, body: str | None = None
+) -> Document:
+    """The document in `fields`; the arguments stand in for what it does not say itself."""
+    name = _text(fields, "slug") or slug
+    if not name:
+        raise BadField("has no slug")
+    visibility = _text(fields, "visibility") or "public"
+    if visibility not in VISIBILITIES:
+        raise BadField(f"visibility must be one of {', '.join(VISIBILITIES)}, not {visibility!r}")
+    return Document(
+        slug=name,
+        title=_text(fields, "title") or title or name,
+        body=_body(fields) if body is None else body,
+        summary=_text(fields, "summary"),
+        url=_text(fields, "url") or None,
+        products=_list(fields, "products"),
+        topics=_list(fields, "topics"),
+        language=(_text(fields, "language") or "en").replace("_", "-").partition("-")[0].lower(),
+        visibility=visibility,
+    )
+
+
+def _body(fields: Mapping[str, Any]) -> str:
+    for name in BODIES:
+        if isinstance(value := fields.get(name), str) and value.strip():
+            return to_markdown(value) if name == "html" else _clean(value)
+    raise BadField(f"has no text: one of {', '.join(BODIES)} is needed")
+
+
+def _first(fields: Mapping[str, Any], field: str) -> Any:
+    return next((fields[name] for name in NAMES[field] if fields.get(name) is not None), None)
+
+
+def _text(fields: Mapping[str, Any], field: str) -> str:
+    value = _first(fields, field)
+    if value is None:
+        return ""
+    if not isinstance(value, str | int):
+        raise BadField(f"{field} must be text")
+    return " ".join(_clean(str(value)).split())
+
+
+def _list(fields: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    value = _first(fields, field)
+    if value is None:
+        return ()
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise BadField(f"{field} must be a list of texts")
+    return tuple(dict.fromkeys(filter(None, (_clean(each).strip() for each in values))))
+
+
+def _clean(text: str) -> str:
+    """Without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs that JSON may smuggle in."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,0 +1,31 @@
+"""Filters as Milvus expressions. Every value passes through `quoted`: none can end its string early."""
+
+from collections.abc import Iterable
+
+from models.retrieval.passages import Filters
+
+NOTHING = 'visibility in [""]'
+
+
+def expression(filters: Filters) -> str:
+    """What a search may return. A reader without audiences may see nothing."""
+    if not filters.audiences:
+        return NOTHING
+    parts = [f"visibility in {listed(filters.audiences)}"]
+    if filters.languages:
+        parts.append(f"language in {listed(filters.languages)}")
+    if filters.products:
+        parts.append(f"array_contains_any(products, {listed(filters.products)})")
+    if filters.topics:
+        parts.append(f"array_contains_any(topics, {listed(filters.topics)})")
+    return " and ".join(parts)
+
+
+def listed(values: Iterable[str]) -> str:
+    return f"[{', '.join(map(quoted, sorted(values)))}]"
+
+
+def quoted(value: str) -> str:
+    """A string literal: backslashes, quotes and control characters are escaped."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c >= " " else f"\\x{ord(c):02x}" for c in escaped) + '"'

@@ -1,0 +1,144 @@
+"""The vector store on Milvus, a cluster or the embedded Lite, through one gRPC client."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import AsyncMilvusClient, MilvusException
+
+from models.retrieval.filters import expression
+from models.retrieval.milvus_schema import MAX_TAGS, all_ids, prepare
+from models.retrieval.passages import Filters
+from models.retrieval.store import Hit, Record, SparseVector, StoreUnavailable
+
+T = TypeVar("T")
+DOWN = (MilvusException, grpc.RpcError, grpc.aio.AioRpcError, OSError, TimeoutError)
+OTHER = {"dense": "sparse", "sparse": "dense"}
+BATCH = 256
+"""Records in one write: about 1 MB, far below gRPC's limits."""
+
+
+class MilvusStore:
+    """Searches give up after `timeout_s`, writes after `write_timeout_s`."""
+
+    def __init__(
+        self, uri: str, collection: str, *, timeout_s: float = 5.0, write_timeout_s: float = 60.0
+    ) -> None:
+        self.uri = uri
+        self.collection = collection
+        self.timeout_s = timeout_s
+        self.write_timeout_s = write_timeout_s
+        self._client: AsyncMilvusClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def ensure(self, dimensions: int) -> None:
+        await self._within(
+            asyncio.to_thread(prepare, self.uri, self.collection, dimensions, self.write_timeout_s),
+            self.write_timeout_s,
+        )
+
+    async def upsert(self, records: Sequence[Record]) -> None:
+        client = await self._connected()
+        for start in range(0, len(records), BATCH):
+            rows = [_row(record) for record in records[start : start + BATCH]]
+            await self._within(client.upsert(self.collection, rows), self.write_timeout_s)
+
+    async def delete(self, chunk_ids: Sequence[str]) -> None:
+        client = await self._connected()
+        for start in range(0, len(chunk_ids), BATCH):
+            ids = list(chunk_ids[start : start + BATCH])
+            await self._within(client.delete(self.collection, ids=ids), self.write_timeout_s)
+
+    async def flush(self) -> None:
+        client = await self._connected()
+        await self._within(client.flush(self.collection), self.write_timeout_s)
+
+    async def count(self) -> int:
+        client = await self._connected()
+        rows = await self._within(
+            client.query(self.collection, filter="", output_fields=["count(*)"], consistency_level="Strong"),
+            self.write_timeout_s,
+        )
+        return int(rows[0]["count(*)"])
+
+    async def ids(self) -> set[str]:
+        reading = asyncio.to_thread(all_ids, self.uri, self.collection, self.write_timeout_s)
+        return await self._within(reading, 10 * self.write_timeout_s)
+
+    async def search_dense(self, vector: NDArray[np.float32], *, filters: Filters, limit: int) -> list[Hit]:
+        params = {"metric_type": "COSINE", "params": {"ef": max(64, 2 * limit)}}
+        return await self._search("dense", vector.tolist(), params, filters, limit)
+
+    async def search_sparse(self, vector: SparseVector, *, filters: Filters, limit: int) -> list[Hit]:
+        if not vector:
+            return []
+        return await self._search("sparse", vector, {"metric_type": "IP"}, filters, limit)
+
+    async def ping(self) -> None:
+        client = await self._connected()
+        await self._within(client.has_collection(self.collection, retry_times=1), self.timeout_s)
+
+    async def close(self) -> None:
+        if self._client:
+            await self._client.close()
+            self._client = None
+
+    async def _search(
+        self, field: str, vector: Any, params: dict[str, Any], filters: Filters, limit: int
+    ) -> list[Hit]:
+        client = await self._connected()
+        (hits,) = await self._within(
+            client.search(
+                self.collection,
+                data=[vector],
+                anns_field=field,
+                search_params=params,
+                filter=expression(filters),
+                limit=limit,
+                output_fields=["article_id", OTHER[field]],
+                retry_times=1,
+            ),
+            self.timeout_s,
+        )
+        return [_hit(hit["chunk_id"], float(hit["distance"]), hit["entity"]) for hit in hits]
+
+    async def _connected(self) -> AsyncMilvusClient:
+        """Connect at the first call, so that a store that is down stops no replica from starting."""
+        async with self._connecting:
+            if self._client is None:
+                self._client = AsyncMilvusClient(uri=self.uri, timeout=self.timeout_s)
+            return self._client
+
+    async def _within(self, call: Awaitable[T], seconds: float) -> T:
+        try:
+            async with asyncio.timeout(seconds):
+                return await call
+        except DOWN as error:
+            raise StoreUnavailable(f"Milvus at {self.uri}: {error or 'no answer in time'}") from error
+
+
+def _hit(chunk_id: str, score: float, entity: dict[str, Any]) -> Hit:
+    dense, sparse = entity.get("dense"), entity.get("sparse")
+    return Hit(
+        chunk_id,
+        entity["article_id"],
+        score,
+        None if dense is None else np.asarray(dense, dtype=np.float32),
+        sparse,
+    )
+
+
+def _row(record: Record) -> dict[str, Any]:
+    return {
+        "chunk_id": record.chunk_id,
+        "article_id": record.article_id,
+        "visibility": record.visibility,
+        "language": record.language,
+        "products": list(record.products)[:MAX_TAGS],
+        "topics": list(record.topics)[:MAX_TAGS],
+        "dense": record.dense.tolist(),
+        "sparse": record.sparse,
+    }

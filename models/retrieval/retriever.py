@@ -1,0 +1,218 @@
+"""Finds the passages that answer a question: hybrid search, fused, reranked, spread over articles."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.embedding.protocol import Embedder, Vectors
+from models.reranking.protocol import Reranker
+from models.retrieval import bm25
+from models.retrieval.candidates import Candidate, merged, ranked
+from models.retrieval.fusion import mix, spread
+from models.retrieval.library import PassageLibrary
+from models.retrieval.passages import Filters, Passage, Retrieval
+from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
+from models.retrieval.trace import Trace
+
+log = logging.getLogger(__name__)
+
+Vector: TypeAlias = NDArray[np.float32]
+ENOUGH_WORDS = 0.5
+"""Share of a question's weight in words that the best passage must have where no cosine is to be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieverSettings:
+    """The fields and meanings of `config.profile.RetrievalSettings`."""
+
+    collection: str = "passages"
+    candidates: int = 60
+    dense_weight: float = 0.8
+    article_support: float = 0.5
+    rerank: bool = True
+    rerank_depth: int = 12
+    rerank_weight: float = 0.3
+    top_k: int = 5
+    per_article: int = 2
+    min_relevance: float = 0.35
+    timeout_s: float = 5.0
+    chunk_tokens: int = 180
+    chunk_overlap_sentences: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Passages, best first, the best cosine among them, and whether it is enough to answer from."""
+
+    passages: list[Passage]
+    relevance: float
+    enough: bool
+
+
+class Retriever:
+    """Every part but the library may fail: what is left still answers, and says what was missing."""
+
+    def __init__(
+        self,
+        *,
+        embedder: Embedder,
+        store: VectorStore,
+        library: PassageLibrary,
+        reranker: Reranker | None,
+        settings: RetrieverSettings,
+    ) -> None:
+        self.embedder = embedder
+        self.store = store
+        self.library = library
+        self.reranker = reranker
+        self.settings = settings
+
+    async def retrieve(
+        self, query: str, *, filters: Filters, top_k: int | None = None, rerank: bool = True
+    ) -> Retrieval:
+        """The best `top_k` passages that `filters` let through; the library's errors are the caller's."""
+        trace, limit = Trace(), top_k or self.settings.top_k
+        reranker = self.reranker if rerank and self.settings.rerank else None
+        with trace.stage("total"):
+            vector, candidates = await self._search(query, filters, trace)
+            if candidates is None:
+                found = await self._by_keywords(query, vector, filters, limit, trace)
+            else:
+                wanted = max(limit, self.settings.rerank_depth) if reranker else limit
+                found = await self._fetched(candidates, filters, wanted, trace)
+                if reranker and len(found.passages) > 1:
+                    found = await self._reranked(reranker, query, found, trace)
+        return Retrieval(
+            passages=tuple(found.passages[:limit]),
+            relevance=round(found.relevance, 4),
+            found=found.enough,
+            degraded=tuple(trace.degraded),
+            latency_ms=trace.latency_ms,
+        )
+
+    async def _search(
+        self, query: str, filters: Filters, trace: Trace
+    ) -> tuple[Vector | None, list[Candidate] | None]:
+        """The query's vector and the candidates, best first; `None` for what could not be had."""
+        (vector, dense), (terms, sparse) = await asyncio.gather(
+            self._dense(query, filters, trace), self._sparse(query, filters, trace)
+        )
+        if vector is None or dense is None or sparse is None:
+            return vector, None
+        settings = self.settings
+        candidates = merged(dense, sparse, vector, terms)
+        return vector, ranked(
+            candidates, dense_weight=settings.dense_weight, support=settings.article_support
+        )
+
+    async def _dense(
+        self, query: str, filters: Filters, trace: Trace
+    ) -> tuple[Vector | None, list[Hit] | None]:
+        vectors = await self._embedded([query], trace)
+        if vectors is None:
+            return None, None
+        try:
+            with trace.stage("search"):
+                limit = self.settings.candidates
+                return vectors[0], await self.store.search_dense(vectors[0], filters=filters, limit=limit)
+        except StoreUnavailable as error:
+            _without_store(error, trace)
+            return vectors[0], None
+
+    async def _sparse(
+        self, query: str, filters: Filters, trace: Trace
+    ) -> tuple[SparseVector, list[Hit] | None]:
+        words = bm25.query_terms(query)
+        terms = bm25.query_vector(words, await self.library.statistics(list(words)))
+        try:
+            with trace.stage("search"):
+                limit = self.settings.candidates
+                return terms, await self.store.search_sparse(terms, filters=filters, limit=limit)
+        except StoreUnavailable as error:
+            _without_store(error, trace)
+            return terms, None
+
+    async def _embedded(self, texts: Sequence[str], trace: Trace) -> Vectors | None:
+        try:
+            with trace.stage("embed"):
+                async with asyncio.timeout(self.settings.timeout_s):
+                    return await self.embedder.embed(texts)
+        except Exception as error:  # behind a deployment handle, anything can come back
+            log.warning("searching without the embedder: %s", error or type(error).__name__)
+            trace.degrade("embedder")
+            return None
+
+    async def _fetched(
+        self, candidates: Sequence[Candidate], filters: Filters, wanted: int, trace: Trace
+    ) -> Found:
+        """The texts of the best candidates. The library has the last word on what may be seen."""
+        order = spread(range(len(candidates)), [c.article_id for c in candidates], self.settings.per_article)
+        passages: list[Passage] = []
+        relevance = 0.0
+        with trace.stage("fetch"):
+            for start in range(0, len(order), page := 2 * wanted):
+                some = [candidates[i] for i in order[start : start + page]]
+                texts = await self.library.fetch([c.chunk_id for c in some], filters)
+                visible = [c for c in some if c.chunk_id in texts]
+                passages += [replace(texts[c.chunk_id], score=c.score) for c in visible]
+                relevance = max(relevance, *(c.cosine for c in visible), 0.0)
+                if len(passages) >= wanted:
+                    break
+        return Found(passages[:wanted], relevance, relevance >= self.settings.min_relevance)
+
+    async def _reranked(self, reranker: Reranker, query: str, found: Found, trace: Trace) -> Found:
+        head, tail = split(found.passages, self.settings.rerank_depth)
+        try:
+            with trace.stage("rerank"):
+                async with asyncio.timeout(self.settings.timeout_s):
+                    scores = await reranker.score(query, [p.embedded for p in head])
+        except Exception as error:  # as above
+            log.warning("leaving the fused order: %s", error or type(error).__name__)
+            trace.degrade("reranker")
+            return found
+        fused = [p.score for p in head]
+        passages = scored(head, mix(scores.astype(np.float64), fused, self.settings.rerank_weight))
+        below = passages[-1].score - (tail[0].score if tail else 0.0)
+        return replace(found, passages=passages + [replace(p, score=p.score + below) for p in tail])
+
+    async def _by_keywords(
+        self, query: str, vector: Vector | None, filters: Filters, limit: int, trace: Trace
+    ) -> Found:
+        """What PostgreSQL finds, ordered by cosine where the embedder answers."""
+        with trace.stage("search"):
+            wanted = max(limit, self.settings.rerank_depth)
+            passages = await self.library.search_keywords(query, filters, wanted)
+        order = spread(range(len(passages)), [p.article_id for p in passages], self.settings.per_article)
+        passages = [passages[i] for i in order]
+        if vector is not None and passages:
+            vectors = await self._embedded([p.embedded for p in passages], trace)
+            if vectors is not None:
+                cosines = vectors @ vector
+                relevance = float(cosines.max())
+                return Found(scored(passages, cosines), relevance, relevance >= self.settings.min_relevance)
+        return Found(passages, 0.0, await self._shares_words(query, passages))
+
+    async def _shares_words(self, query: str, passages: Sequence[Passage]) -> bool:
+        words = bm25.query_terms(query)
+        statistics = await self.library.statistics(list(words))
+        return any(bm25.coverage(words, p.embedded, statistics) >= ENOUGH_WORDS for p in passages)
+
+
+def _without_store(error: StoreUnavailable, trace: Trace) -> None:
+    log.warning("searching by keywords: %s", error)
+    trace.degrade("milvus")
+
+
+def split(passages: Sequence[Passage], depth: int) -> tuple[list[Passage], list[Passage]]:
+    return list(passages[:depth]), list(passages[depth:])
+
+
+def scored(passages: Sequence[Passage], scores: NDArray[np.floating[Any]]) -> list[Passage]:
+    """The passages with these scores, best first."""
+    order = np.argsort(-scores, kind="stable")
+    return [replace(passages[i], score=float(scores[i])) for i in order]

@@ -1,0 +1,82 @@
+"""What keeps vectors and finds the nearest, wherever it runs. It holds no text: PostgreSQL does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.retrieval.passages import Filters
+
+SparseVector: TypeAlias = dict[int, float]
+"""Weights by term, a term being an unsigned 32-bit hash."""
+
+
+class StoreUnavailable(RuntimeError):
+    """The vector store is down or too slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One chunk as the store keeps it: how to find it and who may."""
+
+    chunk_id: str
+    article_id: str
+    visibility: str
+    products: tuple[str, ...]
+    topics: tuple[str, ...]
+    language: str
+    dense: NDArray[np.float32]
+    sparse: SparseVector
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk and its score, higher is better: a cosine in a dense search, a dot product in a sparse one.
+
+    It carries the vector the search did not look at, so that every hit can be scored both ways: the worst
+    score of the other list in its place costs 0.015 nDCG@10 on real questions.
+    """
+
+    chunk_id: str
+    article_id: str
+    score: float
+    dense: NDArray[np.float32] | None = None
+    sparse: SparseVector | None = None
+
+
+class VectorStore(Protocol):
+    """One collection. Every call has a deadline and raises `StoreUnavailable` past it."""
+
+    async def ensure(self, dimensions: int) -> None:
+        """Create the collection where it is missing; `ValueError` where it has other dimensions."""
+        ...
+
+    async def upsert(self, records: Sequence[Record]) -> None: ...
+
+    async def delete(self, chunk_ids: Sequence[str]) -> None:
+        """Forget these chunks; ids that are not there are ignored."""
+        ...
+
+    async def flush(self) -> None:
+        """Make what was written durable and quick to search. Call it after bulk writes."""
+        ...
+
+    async def count(self) -> int: ...
+
+    async def ids(self) -> set[str]:
+        """Every chunk id in the store: for repairs, not for each run."""
+        ...
+
+    async def search_dense(
+        self, vector: NDArray[np.float32], *, filters: Filters, limit: int
+    ) -> list[Hit]: ...
+
+    async def search_sparse(self, vector: SparseVector, *, filters: Filters, limit: int) -> list[Hit]: ...
+
+    async def ping(self) -> None:
+        """Return if the store answers, raise `StoreUnavailable` if not."""
+        ...
+
+    async def close(self) -> None: ...

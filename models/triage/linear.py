@@ -1,0 +1,98 @@
+"""Multinomial logistic regression at work: two heads, one on vectors, one on words, and their calibrated mix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.embedding.protocol import Vectors
+from models.triage.words import SparseRow, Words
+
+Logits: TypeAlias = NDArray[np.float32]
+"""One row a text, one column a label."""
+
+Probabilities: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """`weight` has shape (features, labels), `bias` (labels,)."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def dense(self, vectors: Vectors) -> Logits:
+        return vectors @ self.weight + self.bias
+
+    def sparse(self, rows: Sequence[SparseRow]) -> Logits:
+        logits = np.empty((len(rows), len(self.bias)), dtype=np.float32)
+        for i, row in enumerate(rows):
+            logits[i] = row.value @ self.weight[row.index] + self.bias
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How much each head's logits count. Their sum is also the inverse temperature: this is the calibration."""
+
+    vectors: float
+    words: float
+
+    def __call__(self, vectors: Logits, words: Logits) -> Logits:
+        return self.vectors * vectors + self.words * words
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How likely it is that a text has one of the labels at all: logistic in the traits below."""
+
+    coefficients: NDArray[np.float32]
+    intercept: float
+
+    def __call__(self, traits: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(1 / (1 + np.exp(-(traits @ self.coefficients + self.intercept))), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """Texts and their vectors in, calibrated probabilities of `labels` out."""
+
+    labels: tuple[str, ...]
+    words: Words
+    vector_head: Head
+    word_head: Head
+    mix: Mix
+    known: Known
+    threshold: float
+    """Of `confidence`: below it the label is not to be trusted. Learnt from the training file alone."""
+
+    def logits(self, texts: Sequence[str], vectors: Vectors) -> Logits:
+        rows = [self.words.row(text) for text in texts]
+        return self.mix(self.vector_head.dense(vectors), self.word_head.sparse(rows))
+
+    def probabilities(self, logits: Logits) -> Probabilities:
+        return softmax(logits)
+
+    def confidence(self, logits: Logits) -> NDArray[np.float32]:
+        """In [0, 1], one a text: that the text belongs to any of the labels."""
+        return self.known(traits(logits))
+
+
+def traits(logits: Logits) -> NDArray[np.float32]:
+    """What tells a familiar text from a strange one; shape (texts, 3).
+
+    The best logit itself (a strange text has none that stands out: Hendrycks et al., "Scaling
+    Out-of-Distribution Detection", 2022), its log-odds, and its lead over the second.
+    """
+    ordered = np.sort(logits, axis=1)
+    best = ordered[:, -1]
+    second = ordered[:, -2] if logits.shape[1] > 1 else best - 10
+    p = np.clip(softmax(logits).max(axis=1), 1e-6, 1 - 1e-6)
+    return np.stack([best, np.log(p / (1 - p)), best - second], axis=1).astype(np.float32)
+
+
+def softmax(logits: Logits) -> Probabilities:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)

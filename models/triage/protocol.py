@@ -1,0 +1,34 @@
+"""What triage says about a new ticket, wherever it runs."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+Priority: TypeAlias = Literal["low", "normal", "high", "urgent"]
+Sentiment: TypeAlias = Literal["negative", "neutral", "positive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and its calibrated probability in [0, 1]."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """`intent` and `queue` are `None` where triage does not know: a person decides."""
+
+    intent: Label | None
+    queue: Label | None
+    priority: Priority
+    language: Label
+    sentiment: Sentiment
+    reasons: tuple[str, ...]
+    version: str
+    candidates: tuple[Label, ...] = field(default_factory=tuple)
+    """The likeliest intents, best first, also where the best is too unlikely to be chosen."""
+
+
+class Triager(Protocol):
+    async def triage(self, subject: str, body: str) -> Triage: ...
