@@ -1,0 +1,45 @@
+"""Serves answers: retrieval, prompt, LLM chain and citations, one stream an answer."""
+
+from collections.abc import AsyncIterator
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from config import environment
+from config.profile import Profile
+from deployments import composition
+from deployments.remote import RemoteEmbedder, RemoteReranker
+from models.agents.answering import Answerer, Settings
+from models.agents.protocol import Event, Question
+from models.prompts.tokens import counter_for
+
+
+@serve.deployment(max_ongoing_requests=32, max_queued_requests=64)
+class Assistant:
+    async def __init__(
+        self,
+        profile: Profile,
+        *,
+        embedder: DeploymentHandle,
+        reranker: DeploymentHandle,
+        llm: DeploymentHandle | None,
+    ) -> None:
+        env = environment.read()
+        near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
+        judge = RemoteReranker(reranker, name=profile.reranker.name)
+        pool = await composition.open_pool(profile, env)
+        self.answerer = Answerer(
+            retriever=composition.retriever(profile, env, pool, near, judge),
+            embedder=near,
+            chat_models=composition.chat_models(profile.llm, env, llm),
+            counter=counter_for(composition.tokenizer_folder(profile, env)),
+            settings=Settings(
+                prompt_tokens=profile.assistant.prompt_tokens,
+                answer_tokens=profile.llm.max_answer_tokens,
+                passages=profile.assistant.passages,
+            ),
+        )
+
+    async def answer(self, question: Question) -> AsyncIterator[Event]:
+        async for event in self.answerer.answer(question):
+            yield event

@@ -1,0 +1,61 @@
+"""The ports of one home's Ray cluster and HAProxy, so that checkouts run side by side."""
+
+import contextlib
+import socket
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All on loopback; chosen free once for a home and kept, so that addresses stay the same."""
+
+    gcs: int
+    node_manager: int
+    object_manager: int
+    runtime_env_agent: int
+    dashboard: int
+    dashboard_agent: int
+    dashboard_agent_grpc: int
+    metrics_export: int
+    haproxy_metrics: int
+    haproxy_stats: int
+    ray_client: int
+    fallback_http: int
+    fallback_grpc: int
+
+
+def load(file: Path, *, free: bool) -> Ports:
+    """The ports of this home; new ones where there are none yet or, if asked for `free`, one is taken."""
+    if file.exists():
+        with contextlib.suppress(ValidationError):  # written by another version
+            ports = TypeAdapter(Ports).validate_json(file.read_bytes())
+            if not free or all(is_free(getattr(ports, field.name)) for field in fields(Ports)):
+                return ports
+    ports = Ports(*_free_ports(len(fields(Ports))))
+    file.write_bytes(TypeAdapter(Ports).dump_json(ports))
+    return ports
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_ports(count: int) -> list[int]:
+    """Distinct ports, each bound while the next is looked for."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()

@@ -1,0 +1,31 @@
+"""`make -s token ROLE=agent`: an access token of a demo user, for curl and scripts. Local profile only."""
+
+import asyncio
+import sys
+
+from app.auth.tokens import AccessTokens
+from config import environment
+from config.embedded.stores import Stores, unnamed
+from config.profile import load
+from deployments.local import demo
+
+
+def main(role: str) -> int:
+    env = environment.read()
+    if role not in demo.ROLES.values():
+        print(f"no role {role!r}; there are: {', '.join(demo.ROLES.values())}", file=sys.stderr)
+        return 2
+    stores = Stores(env.home, wanted=unnamed(env))
+    with stores as addresses:
+        dsn = addresses.database_url or env.require_database_url()
+        who = asyncio.run(demo.identity(dsn, role))
+    if who is None:
+        print("there are no demo users yet: run `make serve` first", file=sys.stderr)
+        return 1
+    secret = env.secret_key.get_secret_value() if env.secret_key else stores.secret_key()
+    print(AccessTokens(secret.split(","), load("local").auth.access_ttl_s).issue(who))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "customer"))

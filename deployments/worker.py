@@ -1,0 +1,66 @@
+"""Runs jobs: rows that were written in the transaction of the change they follow from."""
+
+import asyncio
+from typing import Any
+
+from ray import serve
+from ray.serve.config import AutoscalingContext
+from ray.serve.handle import DeploymentHandle
+
+from app import db
+from app.jobs import service as jobs
+from app.jobs.runner import Runner
+from app.routing.jobs import handlers
+from config import environment
+from config.profile import Profile
+from deployments import composition
+from deployments.remote import RemoteTriager
+from monitoring import logs
+
+QUEUED = "queued_jobs"
+
+
+@serve.deployment(graceful_shutdown_timeout_s=30)
+class Worker:
+    async def __init__(self, profile: Profile, *, triage: DeploymentHandle) -> None:
+        logs.set_up()
+        self.pool = await composition.open_pool(profile, environment.read())
+        runner = Runner(self.pool, handlers(self.pool, RemoteTriager(triage)), profile.jobs)
+        self.stop = asyncio.Event()
+        self.run = asyncio.create_task(runner.run(self.stop))
+
+    def check_health(self) -> None:
+        """Raises when the runner has ended, so that Serve replaces this replica."""
+        if self.run.done() and not self.stop.is_set():
+            raise RuntimeError("the job runner has ended") from self.run.exception()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """How many jobs wait; `replicas_for_queue` scales on it."""
+        try:
+            async with db.transaction(self.pool) as conn:
+                return {QUEUED: float((await jobs.depth(conn)).due)}
+        except db.DatabaseDown:
+            return {}
+
+    async def __del__(self) -> None:
+        """Ends what runs, gives the rest back."""
+        self.stop.set()
+        await self.run
+        await self.pool.close()
+
+
+class QueueDepthPolicy:
+    """One replica for every `jobs_per_replica` waiting jobs, within the deployment's bounds.
+
+    Every replica reports the depth of the same queue, hence the largest report and not their sum.
+    """
+
+    def __init__(self, jobs_per_replica: int = 50) -> None:
+        self.jobs_per_replica = jobs_per_replica
+
+    def __call__(self, ctx: AutoscalingContext) -> tuple[int, dict[str, Any]]:
+        reports = (ctx.aggregated_metrics or {}).get(QUEUED, {})
+        depth = max(reports.values(), default=0.0)
+        wanted = -(-int(depth) // self.jobs_per_replica)
+        low, high = ctx.capacity_adjusted_min_replicas, ctx.capacity_adjusted_max_replicas
+        return max(low, min(high, wanted)), {}
