@@ -14,7 +14,7 @@ from app.auth.tokens import AccessTokens
 from app.chat import endpoints as chat
 from app.knowledge import endpoints as knowledge
 from app.llm import endpoints as llm
-from app.middleware import Admission, BodyLimit, RequestId
+from app.middleware import Admission, BodyLimit, LastResort, RequestId
 from app.routing import endpoints as routing
 from app.state import State
 from app.tickets import endpoints as tickets
@@ -57,6 +57,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         app.add_middleware(
             CORSMiddleware, allow_origins=profile.http.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(LastResort)
     app.add_middleware(RequestId)
     return app
 

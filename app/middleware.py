@@ -9,7 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import Overloaded, ServiceError, TooLarge
 from app.problems import render
 
+log = structlog.get_logger(__name__)
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+UNFORESEEN = "Something went wrong on our side; the log has it under this response's X-Request-ID."
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz"})
 
 
@@ -35,6 +38,32 @@ class RequestId:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self.app(scope, receive, send_with_id)
+
+
+class LastResort:
+    """What nobody foresaw is logged, and answered like any other error while no answer has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:  # the edge of the process: below here there is only the server
+            log.error("unforeseen error", path=scope["path"], exc_info=error)
+            if begun:
+                raise
+            await _refuse(ServiceError(UNFORESEEN), scope, receive, send)
 
 
 class Admission:

@@ -54,11 +54,10 @@ def openai_error(error: ServiceError) -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Let every error, also FastAPI's own and the unforeseen, leave through `render`."""
+    """Let every error, also FastAPI's own, leave through `render`."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
@@ -80,14 +79,9 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if isinstance(error.__cause__, ServiceError):  # FastAPI hides what reading the body raised
+        return render(error.__cause__, request.scope)
     plain = ServiceError(str(error.detail))
     plain.status = error.status_code
     plain.headers = error.headers or {}
     return render(plain, request.scope)
-
-
-async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    log.error("unforeseen error", path=request.url.path, exc_info=error)
-    return render(
-        ServiceError("Something went wrong on our side; the log has it by this request's id."), request.scope
-    )

@@ -1,0 +1,187 @@
+"""Every SQL statement that touches `jobs`. Times are the database's: runners' clocks do not matter."""
+
+from datetime import datetime
+from uuid import UUID
+
+from app.db import Connection
+from app.jobs.schemas import Job, Payload
+
+
+async def add(
+    conn: Connection, kind: str, payload: Payload, *, dedupe_key: str | None, run_at: datetime | None
+) -> UUID | None:
+    """A new job; `None` where one with this key is waiting already."""
+    added: UUID | None = await conn.fetchval(
+        """
+        INSERT INTO jobs (kind, payload, dedupe_key, run_at)
+        VALUES ($1, $2, $3, coalesce($4, now()))
+        ON CONFLICT (kind, dedupe_key) WHERE status = 'queued' DO NOTHING
+        RETURNING id
+        """,
+        kind,
+        dict(payload),
+        dedupe_key,
+        run_at,
+    )
+    return added
+
+
+async def take(conn: Connection, *, limit: int, lease_s: float) -> list[Job]:
+    """Lease up to `limit` due jobs, oldest first. A job that runs gives up its deduplication key."""
+    rows = await conn.fetch(
+        """
+        WITH due AS MATERIALIZED (
+            SELECT id FROM jobs
+             WHERE status = 'queued' AND run_at <= now()
+             ORDER BY run_at, id
+             LIMIT $1
+               FOR UPDATE SKIP LOCKED
+        )
+        UPDATE jobs
+           SET status = 'running', attempts = attempts + 1, dedupe_key = NULL,
+               lease_token = gen_random_uuid(), lease_until = now() + make_interval(secs => $2)
+          FROM due
+         WHERE jobs.id = due.id
+        RETURNING jobs.*
+        """,
+        limit,
+        lease_s,
+    )
+    return [Job(**row) for row in rows]
+
+
+async def reclaim(conn: Connection, *, max_attempts: int) -> int:
+    """Put back jobs whose lease ran out, as after `kill -9` of their runner; bury those that keep doing it.
+
+    A job whose effect is being committed right now is locked, and skipped.
+    """
+    rows = await conn.fetch(
+        """
+        WITH expired AS MATERIALIZED (
+            SELECT id FROM jobs WHERE status = 'running' AND lease_until < now() FOR UPDATE SKIP LOCKED
+        )
+        UPDATE jobs
+           SET status = CASE WHEN attempts >= $1 THEN 'dead' ELSE 'queued' END::job_status,
+               finished_at = CASE WHEN attempts >= $1 THEN now() END,
+               last_error = 'the lease ran out: its runner died, hung or lost the database',
+               lease_token = NULL, lease_until = NULL
+          FROM expired
+         WHERE jobs.id = expired.id
+        RETURNING jobs.id
+        """,
+        max_attempts,
+    )
+    return len(rows)
+
+
+async def renew(conn: Connection, tokens: list[UUID], *, lease_s: float) -> int:
+    """Extend these leases; rows locked by their own effect's transaction need no longer lease."""
+    rows = await conn.fetch(
+        """
+        WITH held AS MATERIALIZED (
+            SELECT id FROM jobs
+             WHERE status = 'running' AND lease_token = ANY($1) FOR UPDATE SKIP LOCKED
+        )
+        UPDATE jobs SET lease_until = now() + make_interval(secs => $2)
+          FROM held
+         WHERE jobs.id = held.id
+        RETURNING jobs.id
+        """,
+        tokens,
+        lease_s,
+    )
+    return len(rows)
+
+
+async def finish(conn: Connection, job: Job) -> bool:
+    """Complete a job; `False` where its lease has gone to another runner."""
+    done = await conn.fetchval(
+        """
+        UPDATE jobs
+           SET status = 'done', finished_at = now(), last_error = NULL, lease_token = NULL, lease_until = NULL
+         WHERE id = $1 AND status = 'running' AND lease_token = $2
+        RETURNING true
+        """,
+        job.id,
+        job.lease_token,
+    )
+    return bool(done)
+
+
+async def retry(conn: Connection, job: Job, error: str, *, delay_s: float) -> bool:
+    """Queue a failed job again, `delay_s` from now."""
+    row = await conn.fetchval(
+        """
+        UPDATE jobs
+           SET status = 'queued', run_at = now() + make_interval(secs => $4), last_error = $3,
+               lease_token = NULL, lease_until = NULL
+         WHERE id = $1 AND status = 'running' AND lease_token = $2
+        RETURNING true
+        """,
+        job.id,
+        job.lease_token,
+        error,
+        delay_s,
+    )
+    return bool(row)
+
+
+async def bury(conn: Connection, job: Job, error: str) -> bool:
+    """Set a job aside as dead, to be looked at and replayed."""
+    row = await conn.fetchval(
+        """
+        UPDATE jobs
+           SET status = 'dead', finished_at = now(), last_error = $3, lease_token = NULL, lease_until = NULL
+         WHERE id = $1 AND status = 'running' AND lease_token = $2
+        RETURNING true
+        """,
+        job.id,
+        job.lease_token,
+        error,
+    )
+    return bool(row)
+
+
+async def release(conn: Connection, tokens: list[UUID]) -> int:
+    """Give back jobs that a stopping runner did not end; the attempt does not count."""
+    rows = await conn.fetch(
+        """
+        UPDATE jobs
+           SET status = 'queued', attempts = attempts - 1, lease_token = NULL, lease_until = NULL
+         WHERE status = 'running' AND lease_token = ANY($1)
+        RETURNING id
+        """,
+        tokens,
+    )
+    return len(rows)
+
+
+async def revive(conn: Connection, job_id: UUID) -> bool:
+    """Queue a dead job as if it were new; `False` where it is not dead."""
+    row = await conn.fetchval(
+        """
+        UPDATE jobs SET status = 'queued', attempts = 0, run_at = now(), finished_at = NULL
+         WHERE id = $1 AND status = 'dead'
+        RETURNING true
+        """,
+        job_id,
+    )
+    return bool(row)
+
+
+async def get(conn: Connection, job_id: UUID) -> Job | None:
+    row = await conn.fetchrow("SELECT * FROM jobs WHERE id = $1", job_id)
+    return Job(**row) if row else None
+
+
+async def dead(conn: Connection, *, limit: int) -> list[Job]:
+    rows = await conn.fetch(
+        "SELECT * FROM jobs WHERE status = 'dead' ORDER BY finished_at DESC, id DESC LIMIT $1", limit
+    )
+    return [Job(**row) for row in rows]
+
+
+async def due(conn: Connection) -> int:
+    """Over a partial index, which holds only what waits."""
+    count: int = await conn.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued' AND run_at <= now()")
+    return count

@@ -1,0 +1,163 @@
+"""Takes jobs, runs their handlers, and ends each in the transaction of its effect.
+
+It polls and holds no connection while a handler works, so that a pgbouncer in transaction mode and restarts
+of PostgreSQL are all the same to it. What it does not do: start a second process, or schedule.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import structlog
+
+from app import db
+from app.jobs import repository
+from app.jobs.schemas import Handler, Job
+from config.profile import JobSettings
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseLost(RuntimeError):
+    """The job's lease has gone to another runner, or the job is done: nothing was written."""
+
+
+class UnknownKind(LookupError):
+    """No handler is registered for this kind of job."""
+
+
+class Runner:
+    """Runs up to `settings.concurrency` jobs at a time."""
+
+    def __init__(self, pool: db.Pool, handlers: Mapping[str, Handler], settings: JobSettings) -> None:
+        self._pool = pool
+        self._handlers = handlers
+        self._settings = settings
+        self._running: dict[asyncio.Task[None], Job] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then end what runs within `drain_s` and give the rest back."""
+        stopping = asyncio.create_task(stop.wait())
+        keeping = asyncio.create_task(self._keep_leases())
+        try:
+            while not stop.is_set():
+                await self._start_due()
+                await asyncio.wait(
+                    (stopping, *self._running),
+                    timeout=self._settings.poll_s,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+        finally:
+            await self._drain()
+            for task in (stopping, keeping):
+                task.cancel()
+
+    async def _start_due(self) -> None:
+        free = self._settings.concurrency - len(self._running)
+        if free <= 0:
+            return
+        try:
+            async with db.transaction(self._pool) as conn:
+                await repository.reclaim(conn, max_attempts=self._settings.max_attempts)
+                jobs = await repository.take(conn, limit=free, lease_s=self._settings.lease_s)
+        except db.DatabaseDown:
+            log.warning("PostgreSQL is away, jobs wait")
+            await asyncio.sleep(self._settings.poll_s)
+            return
+        for job in jobs:
+            task = asyncio.create_task(self._work(job), name=f"job {job.kind} {job.id}")
+            self._running[task] = job
+            task.add_done_callback(self._running.pop)
+
+    async def _work(self, job: Job) -> None:
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                await self._handle(job)
+        except LeaseLost:
+            log.warning("job ran elsewhere meanwhile, nothing written", kind=job.kind, job=str(job.id))
+        except Exception as error:  # whatever a handler raises is that job's failure, not the runner's
+            log.warning("job failed", kind=job.kind, job=str(job.id), attempt=job.attempts, exc_info=error)
+            await self._record_failure(job, error)
+
+    async def _handle(self, job: Job) -> None:
+        handler = self._handlers.get(job.kind)
+        if handler is None:
+            raise UnknownKind(
+                f"no handler for kind {job.kind!r}; there are: {', '.join(sorted(self._handlers))}"
+            )
+        effect = OnceEffect(self._pool, job)
+        await handler(job, effect)
+        if not effect.opened:
+            async with effect():
+                pass
+
+    async def _record_failure(self, job: Job, error: Exception) -> None:
+        """Fenced like the effect: a job that was committed although its answer got lost stays done."""
+        message = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
+        try:
+            async with db.transaction(self._pool) as conn:
+                if job.attempts >= self._settings.max_attempts:
+                    await repository.bury(conn, job, message)
+                else:
+                    await repository.retry(
+                        conn, job, message, delay_s=backoff_s(job.attempts, self._settings)
+                    )
+        except db.DatabaseDown:
+            log.warning("failure not recorded, the lease will run out", job=str(job.id))
+
+    async def _keep_leases(self) -> None:
+        """Renew at a third of the lease, so that two renewals may fail before a job is taken away."""
+        while True:
+            await asyncio.sleep(self._settings.lease_s / 3)
+            if tokens := self._tokens():
+                try:
+                    async with db.transaction(self._pool) as conn:
+                        await repository.renew(conn, tokens, lease_s=self._settings.lease_s)
+                except db.DatabaseDown:
+                    log.warning("leases not renewed", jobs=len(tokens))
+
+    async def _drain(self) -> None:
+        if not self._running:
+            return
+        await asyncio.wait(list(self._running), timeout=self._settings.drain_s)
+        tokens, left = self._tokens(), list(self._running)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if tokens:
+            try:
+                async with db.transaction(self._pool) as conn:
+                    await repository.release(conn, tokens)
+            except db.DatabaseDown:
+                log.warning("leases not given back, they will run out", jobs=len(tokens))
+
+    def _tokens(self) -> list[UUID]:
+        return [job.lease_token for job in self._running.values() if job.lease_token]
+
+
+class OnceEffect:
+    """The fence: the completion is written first, and only by the holder of the lease."""
+
+    def __init__(self, pool: db.Pool, job: Job) -> None:
+        self._pool = pool
+        self._job = job
+        self.opened = False
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[db.Connection]:
+        self.opened = True
+        async with db.transaction(self._pool) as conn:
+            if not await repository.finish(conn, self._job):
+                raise LeaseLost
+            yield conn
+
+
+def backoff_s(attempts: int, settings: JobSettings) -> float:
+    """Exponential with full jitter (Brooker, "Exponential Backoff And Jitter", 2015)."""
+    return random.uniform(0, min(settings.backoff_max_s, settings.backoff_base_s * 2 ** (attempts - 1)))

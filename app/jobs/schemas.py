@@ -1,0 +1,43 @@
+"""What a job is, on its way from the change that asks for it to the effect that ends it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from app.db import Connection
+
+JobStatus: TypeAlias = Literal["queued", "running", "done", "dead"]
+Payload: TypeAlias = Mapping[str, JsonValue]
+
+
+class Job(BaseModel):
+    """One row of `jobs`. While it runs, `lease_token` says for whom."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    kind: str
+    payload: dict[str, JsonValue]
+    dedupe_key: str | None
+    status: JobStatus
+    attempts: int
+    run_at: datetime
+    lease_token: UUID | None
+    lease_until: datetime | None
+    last_error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+Effect: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
+"""Opens the one transaction that holds both the effect of a job and its completion."""
+
+Handler: TypeAlias = Callable[[Job, Effect], Awaitable[None]]
+"""Does what a job asks: slow work first, without a transaction, then `async with effect() as conn`.
+
+A handler that never calls `effect` has none to write; its job is completed when it returns.
+"""

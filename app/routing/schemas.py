@@ -1,0 +1,129 @@
+"""Queues, agents, previews and triage versions on the wire."""
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from app.tickets.schemas import Body, Priority, Request, Subject
+
+
+class Queue(BaseModel):
+    id: UUID
+    name: str
+    description: str
+    waiting: int = Field(description="tickets that nobody has yet")
+
+
+class Queues(BaseModel):
+    items: list[Queue]
+    next_cursor: str | None = None
+
+
+class Agent(BaseModel):
+    id: UUID
+    name: str
+    present: bool
+    capacity: int
+    open: int = Field(description="tickets that are not resolved or closed")
+    languages: list[str]
+    queues: list[str]
+    skills: dict[str, int] = Field(description="level from 1 to 5")
+    last_assigned_at: datetime | None
+
+
+class Agents(BaseModel):
+    items: list[Agent]
+    next_cursor: str | None = None
+
+
+class Skill(BaseModel):
+    name: str
+    agents: int
+
+
+class Skills(BaseModel):
+    items: list[Skill]
+    next_cursor: str | None = None
+
+
+class PreviewRequest(Request):
+    subject: Subject
+    body: Body
+
+
+class Probable(BaseModel):
+    name: str
+    probability: float
+
+
+class TriageOut(BaseModel):
+    intent: Probable | None
+    queue: Probable | None
+    priority: Priority
+    language: Probable
+    sentiment: str
+    reasons: list[str]
+    candidates: list[Probable]
+    version: str
+
+
+class Score(BaseModel):
+    """Why an agent stands where they stand."""
+
+    agent_id: UUID
+    name: str
+    score: float
+    parts: dict[str, float] = Field(description="each in [0, 1]")
+    weights: dict[str, float]
+    open: int
+    capacity: int
+    obstacle: str | None = Field(description="why this agent cannot have it now")
+
+
+class Preview(BaseModel):
+    """What would happen to this ticket now. Nothing was changed."""
+
+    triage: TriageOut
+    agents: list[Score] = Field(description="best first")
+    assignee: Score | None
+
+
+class TriageVersion(BaseModel):
+    """`artefact` is its place below the folder, or URL, that artefacts lie under."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    artefact: str
+    data_fingerprint: str
+    figures: dict[str, JsonValue]
+    active: bool
+    created_at: datetime
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.artefact).name
+
+
+class QueueSeed(Request):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    description: str = ""
+
+
+class AgentSeed(Request):
+    email: str
+    name: str
+    languages: list[str] = Field(default_factory=lambda: ["en"])
+    skills: dict[str, Annotated[int, Field(ge=1, le=5)]] = Field(default_factory=dict)
+    queues: list[str]
+    capacity: Annotated[int, Field(ge=0, le=1000)] = 8
+
+
+class Staffing(BaseModel):
+    """A file of queues and agents; its other keys are for people."""
+
+    queues: list[QueueSeed]
+    agents: list[AgentSeed]

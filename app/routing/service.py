@@ -1,0 +1,162 @@
+"""Finding the right person for a ticket, and saying why."""
+
+from dataclasses import asdict, replace
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from app.db import Connection
+from app.errors import NotFound
+from app.jobs import service as jobs
+from app.routing import repository
+from app.routing.schemas import Agent, Preview, Queue, Score, Skill, TriageOut, TriageVersion
+from app.routing.scoring import WEIGHTS, Candidate, Need, Ranked, best, rank
+from app.tickets import desk
+from app.tickets.schemas import BacklogJob, Decision, Ticket
+from app.tickets.service import ASSIGN_BACKLOG
+from app.tickets.states import ENDED
+from models.triage.protocol import Triage
+
+BACKLOG_BATCH = 50
+"""Tickets that one job hands out: it holds their queue's agents for that long."""
+
+
+class TriageVersionNotFound(NotFound):
+    """There is no triage version of this id."""
+
+
+async def queues(conn: Connection) -> list[Queue]:
+    return await repository.queues(conn)
+
+
+async def agents(conn: Connection) -> list[Agent]:
+    found = await repository.agents(conn)
+    counts = await desk.open_counts(conn, [agent.id for agent in found])
+    return [agent.model_copy(update={"open": counts.get(agent.id, 0)}) for agent in found]
+
+
+async def skills(conn: Connection) -> list[Skill]:
+    return await repository.skills(conn)
+
+
+async def preview(conn: Connection, triage: Triage) -> Preview:
+    """What would become of a ticket that was triaged like this. Changes nothing."""
+    need = Need(
+        queue=triage.queue.name if triage.queue else None,
+        intent=triage.intent.name if triage.intent else None,
+        language=triage.language.name,
+    )
+    ranking = rank(await _candidates(conn, need.queue), need) if need.queue else []
+    chosen = best(ranking)
+    return Preview(
+        triage=triage_out(triage),
+        agents=[score(each) for each in ranking],
+        assignee=score(chosen) if chosen else None,
+    )
+
+
+async def settle(conn: Connection, ticket_id: UUID, triage: Triage) -> None:
+    """Write what triage decided, and give the ticket to the best free agent of its queue."""
+    ticket = await desk.lock(conn, ticket_id)
+    if ticket is None:
+        return
+    await desk.record_triage(conn, ticket_id, decision(triage))
+    ticket = await desk.read(conn, ticket_id)
+    if ticket and ticket.assignee is None and ticket.status not in ENDED:
+        obstacle = await assign(conn, ticket)
+        if obstacle:
+            await desk.note_waiting(conn, ticket_id, obstacle)
+
+
+async def assign(conn: Connection, ticket: Ticket) -> str | None:
+    """Give a ticket, which the caller holds locked, to the best free agent; else the reason why it waits.
+
+    The queue's agents are locked first and counted after, so that two tickets at once cannot both take an
+    agent's last free place.
+    """
+    if ticket.queue is None:
+        return "triage does not know the queue: a person decides"
+    await repository.lock_members(conn, [ticket.queue])
+    need = Need(ticket.queue, ticket.intent, ticket.language)
+    chosen = best(rank(await _candidates(conn, ticket.queue), need))
+    if chosen is None:
+        return f"nobody in {ticket.queue} is present and has room"
+    await desk.assign(conn, ticket.id, chosen.candidate.id, score(chosen).model_dump(mode="json"))
+    await repository.mark_assigned(conn, chosen.candidate.id)
+    return None
+
+
+async def drain(conn: Connection, reason: BacklogJob) -> int:
+    """Hand out what waits in the queues concerned, urgent ones first; how many found somebody."""
+    queue_ids = await repository.queue_ids(conn, agent_id=reason.agent_id, name=reason.queue)
+    waiting = await desk.unassigned(conn, queue_ids, BACKLOG_BATCH)
+    await repository.lock_members(conn, sorted({ticket.queue for ticket in waiting if ticket.queue}))
+    full: set[str | None] = set()
+    given = 0
+    for ticket in waiting:
+        if ticket.queue in full:
+            continue
+        if await assign(conn, ticket):
+            full.add(ticket.queue)
+        else:
+            given += 1
+    if given and len(waiting) == BACKLOG_BATCH:
+        await wake(conn, reason)
+    return given
+
+
+async def wake(conn: Connection, reason: BacklogJob) -> None:
+    """Ask for a `drain`."""
+    payload = reason.model_dump(mode="json")
+    await jobs.enqueue(conn, ASSIGN_BACKLOG, payload, dedupe_key=f"{reason.agent_id or reason.queue}")
+
+
+async def register_triage_version(
+    conn: Connection, artefact: str, data_fingerprint: str, figures: dict[str, JsonValue]
+) -> TriageVersion:
+    """Record a trained artefact. It decides nothing until it is activated."""
+    return await repository.add_triage_version(conn, artefact, data_fingerprint, figures)
+
+
+async def activate_triage_version(conn: Connection, version_id: UUID) -> None:
+    if not await repository.activate_triage_version(conn, version_id):
+        raise TriageVersionNotFound
+
+
+async def active_triage_version(conn: Connection) -> TriageVersion | None:
+    return await repository.active_triage_version(conn)
+
+
+def decision(triage: Triage) -> Decision:
+    """What is written to the ticket; the whole decision goes into its record."""
+    return Decision(
+        queue=triage.queue.name if triage.queue else None,
+        intent=triage.intent.name if triage.intent else None,
+        language=triage.language.name,
+        sentiment=triage.sentiment,
+        priority=triage.priority,
+        record=triage_out(triage).model_dump(mode="json"),
+    )
+
+
+def triage_out(triage: Triage) -> TriageOut:
+    return TriageOut.model_validate(asdict(triage))
+
+
+def score(ranked: Ranked) -> Score:
+    return Score(
+        agent_id=ranked.candidate.id,
+        name=ranked.candidate.name,
+        score=ranked.score,
+        parts=dict(ranked.parts),
+        weights=dict(WEIGHTS),
+        open=ranked.candidate.open,
+        capacity=ranked.candidate.capacity,
+        obstacle=ranked.obstacle,
+    )
+
+
+async def _candidates(conn: Connection, queue: str) -> list[Candidate]:
+    found = await repository.members(conn, queue)
+    counts = await desk.open_counts(conn, [each.id for each in found])
+    return [replace(each, open=counts.get(each.id, 0)) for each in found]

@@ -1,0 +1,153 @@
+"""/api/v1/tickets."""
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Response
+
+from app.auth.access import SignedIn
+from app.errors import (
+    Forbidden,
+    Invalid,
+    PreconditionRequired,
+    TooLarge,
+    Unauthorised,
+    Unavailable,
+    documented,
+)
+from app.state import Transaction
+from app.tickets import service
+from app.tickets.idempotency import KeyReused
+from app.tickets.schemas import (
+    Events,
+    Filters,
+    Message,
+    MessageDraft,
+    Messages,
+    Priority,
+    QueueName,
+    Ticket,
+    TicketDraft,
+    TicketPatch,
+    Tickets,
+    Transition,
+)
+from app.tickets.service import IllegalTransition, TicketClosed, TicketNotFound, TicketStale, UnknownQueue
+from app.tickets.states import Status
+
+router = APIRouter(
+    prefix="/api/v1/tickets", tags=["tickets"], responses=documented(Unauthorised, Invalid, Unavailable)
+)
+ONE = documented(TicketNotFound)
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, description="the same key makes one ticket, however often"),
+]
+IfMatch = Annotated[str | None, Header(description="the ETag of the ticket as you read it, or `*`")]
+
+
+@router.post("", status_code=201, responses=documented(TooLarge, KeyReused))
+async def create(
+    draft: TicketDraft,
+    who: SignedIn,
+    conn: Transaction,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Ticket:
+    """Open a ticket. Triage and assignment follow within seconds."""
+    ticket = await service.create(conn, who, draft, idempotency_key=idempotency_key)
+    response.headers["Location"] = f"/api/v1/tickets/{ticket.id}"
+    return _tagged(ticket, response)
+
+
+@router.get("")
+async def tickets(
+    who: SignedIn,
+    conn: Transaction,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    status: Status | None = None,
+    queue: QueueName | None = None,
+    priority: Priority | None = None,
+    assignee: UUID | None = None,
+) -> Tickets:
+    """Newest first; customers see their own, agents and above all."""
+    filters = Filters(status=status, queue=queue, priority=priority, assignee=assignee)
+    items, following = await service.page(conn, who, filters, cursor, limit)
+    return Tickets(items=items, next_cursor=following)
+
+
+@router.get("/{ticket_id}", responses=ONE)
+async def ticket(ticket_id: UUID, who: SignedIn, conn: Transaction, response: Response) -> Ticket:
+    return _tagged(await service.get(conn, who, ticket_id), response)
+
+
+@router.patch(
+    "/{ticket_id}",
+    responses=ONE | documented(Forbidden, TicketStale, PreconditionRequired, TooLarge, UnknownQueue),
+)
+async def patch(
+    ticket_id: UUID,
+    change: TicketPatch,
+    who: SignedIn,
+    conn: Transaction,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Ticket:
+    """Change a ticket that is still as you read it. For agents and above."""
+    if if_match is None:
+        raise PreconditionRequired
+    versions = _versions(if_match)
+    return _tagged(await service.patch(conn, who, ticket_id, change, versions=versions), response)
+
+
+@router.post("/{ticket_id}/transitions", responses=ONE | documented(IllegalTransition))
+async def transition(
+    ticket_id: UUID, wish: Transition, who: SignedIn, conn: Transaction, response: Response
+) -> Ticket:
+    """Move a ticket to another status; 409 lists the ones it can go to."""
+    return _tagged(await service.transition(conn, who, ticket_id, wish.to), response)
+
+
+@router.get("/{ticket_id}/messages", responses=ONE)
+async def messages(
+    ticket_id: UUID, who: SignedIn, conn: Transaction, cursor: Cursor = None, limit: Limit = 50
+) -> Messages:
+    """Oldest first; customers do not see internal notes."""
+    items, following = await service.messages(conn, who, ticket_id, cursor, limit)
+    return Messages(items=items, next_cursor=following)
+
+
+@router.post(
+    "/{ticket_id}/messages",
+    status_code=201,
+    responses=ONE | documented(Forbidden, TicketClosed, TooLarge),
+)
+async def add_message(ticket_id: UUID, draft: MessageDraft, who: SignedIn, conn: Transaction) -> Message:
+    """Reply, or, as an agent, leave a note with `internal: true`."""
+    return await service.add_message(conn, who, ticket_id, draft)
+
+
+@router.get("/{ticket_id}/events", responses=ONE)
+async def events(
+    ticket_id: UUID, who: SignedIn, conn: Transaction, cursor: Cursor = None, limit: Limit = 50
+) -> Events:
+    """What happened to the ticket, oldest first; customers see what concerns them."""
+    items, following = await service.events(conn, who, ticket_id, cursor, limit)
+    return Events(items=items, next_cursor=following)
+
+
+def _tagged(ticket: Ticket, response: Response) -> Ticket:
+    response.headers["ETag"] = f'"{ticket.version}"'
+    return ticket
+
+
+def _versions(if_match: str) -> frozenset[int] | None:
+    """The versions that `If-Match` names; weak tags never match (RFC 9110, 13.1.1)."""
+    if if_match.strip() == "*":
+        return None
+    return frozenset(int(tag) for tag in re.findall(r'(?:^|,)\s*"(\d{1,9})"', if_match))

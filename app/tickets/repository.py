@@ -1,0 +1,248 @@
+"""Every SQL statement that touches tickets, their messages and their events."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from app.db import Connection
+from app.tickets.schemas import Decision, Event, Filters, Message, Person, Ticket, TicketDraft, TicketPatch
+from app.tickets.states import Status
+
+SELECT = """
+SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.name AS queue, t.intent,
+       t.language, t.sentiment, t.tags, t.custom, t.triage, t.version, t.created_at, t.updated_at,
+       t.assignee_id, a.name AS assignee_name, t.customer_id, c.name AS customer_name
+  FROM tickets t
+  JOIN users c ON c.id = t.customer_id
+  LEFT JOIN users a ON a.id = t.assignee_id
+  LEFT JOIN queues q ON q.id = t.queue_id
+"""
+
+
+def _ticket(row: "asyncpg.Record") -> Ticket:
+    fields = dict(row)
+    assignee_id, assignee_name = fields.pop("assignee_id"), fields.pop("assignee_name")
+    customer = Person(id=fields.pop("customer_id"), name=fields.pop("customer_name"))
+    assignee = Person(id=assignee_id, name=assignee_name) if assignee_id else None
+    return Ticket(**fields, assignee=assignee, customer=customer)
+
+
+async def add(conn: Connection, ticket_id: UUID | None, customer_id: UUID, draft: TicketDraft) -> UUID:
+    added: UUID = await conn.fetchval(
+        """
+        INSERT INTO tickets (id, customer_id, subject, body, priority, tags, custom)
+        VALUES (coalesce($1, uuidv7()), $2, $3, $4, $5::text::ticket_priority, $6, $7)
+        RETURNING id
+        """,
+        ticket_id,
+        customer_id,
+        draft.subject,
+        draft.body,
+        draft.priority,
+        draft.tags,
+        draft.custom,
+    )
+    return added
+
+
+async def get(conn: Connection, ticket_id: UUID) -> Ticket | None:
+    row = await conn.fetchrow(f"{SELECT} WHERE t.id = $1", ticket_id)
+    return _ticket(row) if row else None
+
+
+async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
+    """The ticket as it stays until this transaction ends."""
+    # Two statements: one that waited for the lock would show joined rows as they were before the wait.
+    await conn.execute("SELECT 1 FROM tickets WHERE id = $1 FOR NO KEY UPDATE", ticket_id)
+    return await get(conn, ticket_id)
+
+
+async def page(conn: Connection, filters: Filters, before: UUID | None, limit: int) -> list[Ticket]:
+    """Newest first. Only the filters in use stand in the statement, so that each finds its index."""
+    conditions = {
+        "t.customer_id = ${}": filters.customer,
+        "t.status = ${}::text::ticket_status": filters.status,
+        "t.queue_id = (SELECT id FROM queues WHERE name = ${})": filters.queue,
+        "t.priority = ${}::text::ticket_priority": filters.priority,
+        "t.assignee_id = ${}": filters.assignee,
+        "t.id < ${}": before,
+    }
+    used = [(clause, value) for clause, value in conditions.items() if value is not None]
+    where = " AND ".join(clause.format(n) for n, (clause, _) in enumerate(used, 2)) or "true"
+    rows = await conn.fetch(
+        f"{SELECT} WHERE {where} ORDER BY t.id DESC LIMIT $1", limit, *(value for _, value in used)
+    )
+    return [_ticket(row) for row in rows]
+
+
+async def change(conn: Connection, ticket_id: UUID, patch: TicketPatch, queue_id: UUID | None) -> None:
+    """Write the fields of `patch` that are not null."""
+    await conn.execute(
+        """
+        UPDATE tickets
+           SET subject = coalesce($2, subject), priority = coalesce($3::text::ticket_priority, priority),
+               queue_id = coalesce($4, queue_id), tags = coalesce($5, tags), custom = coalesce($6, custom),
+               version = version + 1, updated_at = now()
+         WHERE id = $1
+        """,
+        ticket_id,
+        patch.subject,
+        patch.priority,
+        queue_id,
+        patch.tags,
+        patch.custom,
+    )
+
+
+async def set_status(conn: Connection, ticket_id: UUID, status: Status) -> None:
+    await conn.execute(
+        """
+        UPDATE tickets SET status = $2::text::ticket_status, version = version + 1, updated_at = now()
+         WHERE id = $1
+        """,
+        ticket_id,
+        status,
+    )
+
+
+async def set_triage(conn: Connection, ticket_id: UUID, decision: Decision, queue_id: UUID | None) -> None:
+    """A queue that a person chose meanwhile stays; of two priorities the higher one counts."""
+    await conn.execute(
+        """
+        UPDATE tickets
+           SET queue_id = coalesce(queue_id, $2), intent = $3, language = $4, sentiment = $5,
+               priority = greatest(priority, $6::text::ticket_priority), triage = $7,
+               version = version + 1, updated_at = now()
+         WHERE id = $1
+        """,
+        ticket_id,
+        queue_id,
+        decision.intent,
+        decision.language,
+        decision.sentiment,
+        decision.priority,
+        decision.record,
+    )
+
+
+async def set_assignee(conn: Connection, ticket_id: UUID, user_id: UUID) -> None:
+    await conn.execute(
+        "UPDATE tickets SET assignee_id = $2, version = version + 1, updated_at = now() WHERE id = $1",
+        ticket_id,
+        user_id,
+    )
+
+
+async def queue_id(conn: Connection, name: str) -> UUID | None:
+    found: UUID | None = await conn.fetchval("SELECT id FROM queues WHERE name = $1", name)
+    return found
+
+
+async def unassigned(conn: Connection, queue_ids: Sequence[UUID], limit: int) -> list[Ticket]:
+    """Waiting tickets, urgent ones first, then the oldest; locked, leaving out what others hold."""
+    rows = await conn.fetch(
+        f"""{SELECT}
+         WHERE t.queue_id = ANY($1) AND t.assignee_id IS NULL AND t.status IN ('new', 'open')
+         ORDER BY t.priority DESC NULLS LAST, t.id
+         LIMIT $2
+           FOR NO KEY UPDATE OF t SKIP LOCKED
+        """,
+        list(queue_ids),
+        limit,
+    )
+    return [_ticket(row) for row in rows]
+
+
+async def open_counts(conn: Connection, user_ids: Sequence[UUID]) -> dict[UUID, int]:
+    rows = await conn.fetch(
+        """
+        SELECT assignee_id, count(*) AS open FROM tickets
+         WHERE assignee_id = ANY($1) AND status NOT IN ('resolved', 'closed')
+         GROUP BY assignee_id
+        """,
+        list(user_ids),
+    )
+    return {row["assignee_id"]: row["open"] for row in rows}
+
+
+async def add_message(conn: Connection, ticket_id: UUID, author_id: UUID, body: str, internal: bool) -> UUID:
+    added: UUID = await conn.fetchval(
+        """
+        INSERT INTO ticket_messages (ticket_id, author_id, body, internal) VALUES ($1, $2, $3, $4)
+        RETURNING id
+        """,
+        ticket_id,
+        author_id,
+        body,
+        internal,
+    )
+    return added
+
+
+async def messages(
+    conn: Connection, ticket_id: UUID, *, internal: bool, after: UUID | None, limit: int
+) -> list[Message]:
+    """Oldest first; internal notes only where asked for."""
+    rows = await conn.fetch(
+        """
+        SELECT m.id, m.ticket_id, m.internal, m.body, m.created_at, m.author_id, u.name AS author_name
+          FROM ticket_messages m JOIN users u ON u.id = m.author_id
+         WHERE m.ticket_id = $1 AND ($2 OR NOT m.internal) AND ($3::uuid IS NULL OR m.id > $3)
+         ORDER BY m.id LIMIT $4
+        """,
+        ticket_id,
+        internal,
+        after,
+        limit,
+    )
+    return [_message(row) for row in rows]
+
+
+async def message(conn: Connection, message_id: UUID) -> Message:
+    row = await conn.fetchrow(
+        """
+        SELECT m.id, m.ticket_id, m.internal, m.body, m.created_at, m.author_id, u.name AS author_name
+          FROM ticket_messages m JOIN users u ON u.id = m.author_id
+         WHERE m.id = $1
+        """,
+        message_id,
+    )
+    if row is None:
+        raise LookupError(f"message {message_id} is gone")
+    return _message(row)
+
+
+def _message(row: "asyncpg.Record") -> Message:
+    fields = dict(row)
+    author = Person(id=fields.pop("author_id"), name=fields.pop("author_name"))
+    return Message(**fields, author=author)
+
+
+async def add_event(conn: Connection, ticket_id: UUID, actor: str, kind: str, data: dict[str, Any]) -> None:
+    await conn.execute(
+        "INSERT INTO ticket_events (ticket_id, actor, kind, data) VALUES ($1, $2, $3, $4)",
+        ticket_id,
+        actor,
+        kind,
+        data,
+    )
+
+
+async def events(
+    conn: Connection, ticket_id: UUID, kinds: Sequence[str] | None, after: UUID | None, limit: int
+) -> list[Event]:
+    """Oldest first; `kinds` limits them to those."""
+    rows = await conn.fetch(
+        """
+        SELECT id, ticket_id, actor, kind, data, created_at FROM ticket_events
+         WHERE ticket_id = $1 AND ($2::text[] IS NULL OR kind = ANY($2)) AND ($3::uuid IS NULL OR id > $3)
+         ORDER BY id LIMIT $4
+        """,
+        ticket_id,
+        kinds,
+        after,
+        limit,
+    )
+    return [Event(**row) for row in rows]

@@ -1,0 +1,48 @@
+"""The real application over HTTP, with the real SmolLM2: one service for all tests of this folder."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.service import Service
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    running = Service(tmp_path_factory.mktemp("e2e") / "home")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def customer(service: Service) -> Iterator[httpx.Client]:
+    with service.client("customer") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def agent(service: Service) -> Iterator[httpx.Client]:
+    with service.client("agent") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def admin(service: Service) -> Iterator[httpx.Client]:
+    with service.client("admin") as client:
+        yield client
+
+
+def events(response: httpx.Response) -> list[tuple[str, Any]]:
+    """The named server-sent events of a response."""
+    found = []
+    for block in response.read().decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "event" in fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
