@@ -24,6 +24,7 @@ class Environment(BaseModel):
 
     home: Path
     models: Path
+    artefacts: Path
     port: int
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
@@ -62,6 +63,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     return Environment(
         home=home,
         models=Path(environ.get("ESERVICE_MODELS") or CHECKOUT / ".eservice" / "models").absolute(),
+        artefacts=Path(environ.get("ESERVICE_ARTEFACTS") or home / "artefacts").absolute(),
         port=_port(environ.get("ESERVICE_PORT") or "8000"),
         database_url=SecretStr(environ["DATABASE_URL"]) if environ.get("DATABASE_URL") else None,
         redis_url=SecretStr(environ["REDIS_URL"]) if environ.get("REDIS_URL") else None,

@@ -60,8 +60,8 @@ class RerankerSettings(Settings):
 class RetrievalSettings(Settings):
     collection: str = "passages"
     candidates: int = Field(60, description="passages each of dense and sparse search returns")
-    dense_weight: float = Field(0.8, ge=0, le=1, description="of z-scores; the rest is BM25's")
-    article_support: float = Field(0.5, ge=0, le=1, description="what an article's other passages count")
+    dense_weight: float = Field(0.6, ge=0, le=1, description="of z-scores; the rest is BM25's")
+    article_support: float = Field(0.5, ge=0, le=1, description="how much an article's other passages count")
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = Field(0.3, ge=0, le=1, description="of z-scores; the rest is the fused score's")

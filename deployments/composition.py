@@ -3,11 +3,11 @@
 from dataclasses import fields
 from pathlib import Path
 
-from app.knowledge.library import PostgresLibrary
 from ray.serve.handle import DeploymentHandle
 from redis.asyncio import Redis
 
 from app import cache, db
+from app.knowledge.library import PostgresLibrary
 from config.environment import Environment
 from config.profile import LlmSettings, Profile, Provider
 from deployments.remote import SelfHosted

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 
 import structlog
-from models.triage.learnt import LearntTriager
-from models.triage.untrained import UntrainedTriager
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -15,8 +13,10 @@ from config import environment
 from config.profile import Profile
 from deployments import composition
 from deployments.remote import RemoteEmbedder
+from models.triage.learnt import LearntTriager
 from models.triage.protocol import Triage as Verdict
 from models.triage.protocol import Triager
+from models.triage.untrained import UntrainedTriager
 from monitoring import logs
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,9 @@ class Triage:
         settings = profile.embedder
         self.embedder = RemoteEmbedder(embedder, name=settings.model, dimensions=settings.dimensions)
         self.abstain_below = profile.triage.abstain_below
-        self.pool = await composition.open_pool(profile, environment.read())
+        env = environment.read()
+        self.artefacts = env.artefacts
+        self.pool = await composition.open_pool(profile, env)
         self.version: str | None = None
         self.triager: Triager = UntrainedTriager()
         await self.look()
@@ -49,7 +51,11 @@ class Triage:
             return
         if active and str(active.id) != self.version:
             self.triager = await asyncio.to_thread(
-                LearntTriager.load, active.artefact, self.embedder, version=str(active.id)
+                LearntTriager.load,
+                self.artefacts / active.artefact,
+                self.embedder,
+                abstain_below=self.abstain_below,
+                version=str(active.id),
             )
             self.version = str(active.id)
             log.info("triage version taken up", version=self.version)

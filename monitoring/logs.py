@@ -19,6 +19,6 @@ def set_up() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.__stderr__)  # Serve buffers sys.stderr by the 1,000 lines,
         cache_logger_on_first_use=True,
     )

@@ -154,7 +154,7 @@ class OnceEffect:
         self.opened = True
         async with db.transaction(self._pool) as conn:
             if not await repository.finish(conn, self._job):
-                raise LeaseLost
+                raise LeaseLost(f"the lease of job {self._job.id} has gone to another runner")
             yield conn
 
 

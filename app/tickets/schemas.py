@@ -38,13 +38,19 @@ def _has_nul(value: JsonValue) -> bool:
     return isinstance(value, list) and any(_has_nul(item) for item in value)
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_storable)]
-Subject: TypeAlias = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-Body: TypeAlias = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
-Tag: TypeAlias = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
+STORABLE = AfterValidator(_storable)
+Subject: TypeAlias = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), STORABLE
+]
+Body: TypeAlias = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000), STORABLE
+]
+Tag: TypeAlias = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), STORABLE
+]
 Tags: TypeAlias = Annotated[list[Tag], Field(max_length=20)]
 Custom: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
-QueueName: TypeAlias = Annotated[Text, StringConstraints(min_length=1, max_length=100)]
+QueueName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=100), STORABLE]
 
 
 class Request(BaseModel):

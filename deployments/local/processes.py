@@ -1,11 +1,12 @@
 """Which processes belong to a home, so that nothing of it outlives it.
 
-Ray and HAProxy inherit `ESERVICE_HOME` and `ESERVICE_PART`; after a `kill -9` of the service they are found
-by them, whatever their names and parents are.
+Ray and HAProxy inherit `ESERVICE_HOME` and `ESERVICE_PART`; those that overwrite their environment when they
+rename themselves (Ray's workers and agents) still have their logs open below the cluster's folder.
 """
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import signal
 import sys
@@ -18,15 +19,27 @@ CLUSTER = "cluster"
 PR_SET_PDEATHSIG = 1
 
 
+def cluster_folder(home: Path) -> Path:
+    """Where the home's Ray keeps its files. Short: HAProxy's socket is 71 bytes below it and may have 97."""
+    return Path("/tmp") / f"es-{hashlib.sha256(str(home).encode()).hexdigest()[:8]}"  # noqa: S108
+
+
 def of_cluster(home: Path) -> list[psutil.Process]:
     """The living processes of this home's Ray cluster, this one excepted."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            environ = process.environ()
-            if environ.get("ESERVICE_HOME") == str(home) and environ.get(PART) == CLUSTER:
+            if process.pid != os.getpid() and _belongs(process, home):
                 found.append(process)
-    return [process for process in found if process.pid != os.getpid()]
+    return found
+
+
+def _belongs(process: psutil.Process, home: Path) -> bool:
+    environ = process.environ()
+    if environ.get("ESERVICE_HOME") == str(home) and environ.get(PART) == CLUSTER:
+        return True
+    folder = f"{cluster_folder(home)}/"
+    return any(file.path.startswith(folder) for file in process.open_files())
 
 
 def end_cluster(home: Path, *, grace_s: float = 5) -> int:

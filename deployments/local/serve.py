@@ -40,7 +40,8 @@ class CannotServe(RuntimeError):
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for sign in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: started in the background it would be ignored
+        signal.signal(sign, _interrupt)
     try:
         env = environment.read()
         profile = load(os.environ.get("ESERVICE_PROFILE") or "local")

@@ -81,8 +81,9 @@ class Answerer:
         else:
             async for event in self._write(question, found, result, started):
                 yield event
-            async for event in self._cite(result, found):
-                yield event
+            if result.outcome != "interrupted":
+                async for event in self._cite(result, found):
+                    yield event
         result.latency_ms["total"] = _ms_since(started)
         yield Event("done", self._done(question, result))
 
@@ -111,8 +112,8 @@ class Answerer:
                     result.text += chunk.text
                     yield Event("delta", {"text": chunk.text})
         except NoProviderLeft as error:
-            result.outcome = "degraded"
             if error.after_text and not question.may_restart:
+                result.outcome = "interrupted"
                 yield Event("error", {"reason": error.last.reason, "detail": CUT_OFF})
                 return
             if error.after_text:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from models.retrieval.passages import Filters
 
 Role: TypeAlias = Literal["user", "assistant"]
-Outcome: TypeAlias = Literal["answered", "abstained", "degraded"]
+Outcome: TypeAlias = Literal["answered", "abstained", "degraded", "interrupted"]
 EventKind: TypeAlias = Literal["meta", "delta", "citation", "tool", "restart", "handoff", "error", "done"]
 
 

@@ -2,53 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from models.llm.catalogue import Catalogue
 from models.llm.chain import ChainCall, Deadlines, Link
 from models.llm.errors import NoProviderLeft, ProviderError, UnknownModel
-from models.llm.protocol import ChatRequest, Chunk, Usage
+from models.llm.protocol import Usage
 from models.llm.slots import Slots
-
-WORDS = ["one ", "two ", "three ", "four"]
-DEADLINES = Deadlines(first_token=0.15, token_gap=0.1, total=1.0)
-
-
-class Scripted:
-    """Says `WORDS`; before word number `at` it does what `then` says."""
-
-    def __init__(self, name: str, *, at: int | None = None, then: str = "die") -> None:
-        self.name = name
-        self.at = at
-        self.then = then
-        self.cancelled = 0
-        self.calls = 0
-
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
-        self.calls += 1
-        try:
-            for number, word in enumerate(WORDS):
-                if number == self.at:
-                    await self._act()
-                yield Chunk(text=word)
-            yield Chunk(finish_reason="stop", usage=Usage(10, len(WORDS)))
-        except (asyncio.CancelledError, GeneratorExit):
-            self.cancelled += 1
-            raise
-
-    async def _act(self) -> None:
-        if self.then == "stall":
-            await asyncio.sleep(30)
-        raise ProviderError("rejected" if self.then == "reject" else "broken", "scripted")
-
-    async def is_up(self) -> bool:
-        return True
-
-
-def link(provider: Scripted, **prices: float) -> Link:
-    return Link(provider, provider.name, Slots(2, 1), **prices)
+from tests.unit.scripted import DEADLINES, WORDS, Scripted, link
 
 
 def call(*providers: Scripted, may_restart: bool = False) -> ChainCall:
@@ -87,13 +49,17 @@ async def test_failure_at_every_token_restarts_once(at: int, then: str) -> None:
 async def test_without_restart_a_begun_answer_ends_in_an_error(at: int, then: str) -> None:
     second = Scripted("b")
     answer = call(Scripted("a", at=at, then=then), second)
-    text = ""
+    said: list[str] = []
     with pytest.raises(NoProviderLeft) as failure:
-        async for chunk in answer:
-            text += chunk.text
-    assert text == "".join(WORDS[:at])
+        await _listen(answer, said)
+    assert "".join(said) == "".join(WORDS[:at])
     assert failure.value.after_text
-    assert second.calls == 0
+    assert not second.requests
+
+
+async def _listen(answer: ChainCall, said: list[str]) -> None:
+    async for chunk in answer:
+        said.append(chunk.text)
 
 
 async def test_before_the_first_token_the_fallback_is_unseen() -> None:
@@ -105,7 +71,7 @@ async def test_a_refused_request_is_not_offered_to_the_next_provider() -> None:
     with pytest.raises(NoProviderLeft) as failure:
         await heard(call(Scripted("a", at=0, then="reject"), second))
     assert failure.value.last.reason == "rejected"
-    assert second.calls == 0
+    assert not second.requests
 
 
 async def test_every_provider_down() -> None:

@@ -17,9 +17,7 @@ def passage(text: str, number: int = 0) -> Passage:
 
 
 @given(question=words, texts=st.lists(words, max_size=6), said=st.lists(words, max_size=6))
-def test_never_over_budget_and_never_half_a_passage(
-    question: str, texts: list[str], said: list[str]
-) -> None:
+def test_never_over_budget_and_never_half_a_passage(question: str, texts: list[str], said: list[str]) -> None:
     passages = [passage(text, number) for number, text in enumerate(texts)]
     packed = pack(question, passages, [Turn("user", t) for t in said], budget=700, counter=COUNTER)
     assert packed.tokens <= 700
