@@ -18,6 +18,7 @@ from app.middleware import Admission, BodyLimit, LastResort, RequestId
 from app.routing import endpoints as routing
 from app.state import State
 from app.tickets import endpoints as tickets
+from config.environment import Environment
 from config.profile import Profile
 
 MIN_SECRET = 32
@@ -64,13 +65,13 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
 
 def _sessions(state: State) -> Sessions:
     auth_settings = state.profile.auth
-    tokens = AccessTokens(signing_secrets(state), auth_settings.access_ttl_s)
+    tokens = AccessTokens(signing_secrets(state.environment), auth_settings.access_ttl_s)
     return Sessions(state.pool, tokens, Passwords(), auth_settings.refresh_ttl_s)
 
 
-def signing_secrets(state: State) -> list[str]:
+def signing_secrets(environment: Environment) -> list[str]:
     """`ESERVICE_SECRET_KEY`, newest first where several stand between commas."""
-    secrets = [part.strip() for part in state.environment.require_secret_key().split(",")]
+    secrets = [part.strip() for part in environment.require_secret_key().split(",")]
     if any(len(secret) < MIN_SECRET for secret in secrets):
         raise InsecureConfiguration(f"ESERVICE_SECRET_KEY must have at least {MIN_SECRET} characters")
     return secrets

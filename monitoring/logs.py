@@ -19,6 +19,7 @@ def set_up() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.__stderr__)  # Serve buffers sys.stderr by the 1,000 lines,
+        # not sys.stderr: Serve replaces it, and buffers by the 1,000 lines
+        logger_factory=structlog.WriteLoggerFactory(sys.__stderr__),
         cache_logger_on_first_use=True,
     )

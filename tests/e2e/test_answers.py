@@ -69,7 +69,8 @@ def test_the_conversation_remembers_what_was_said(customer: httpx.Client) -> Non
     assert messages[1]["id"] == said[-1][1]["message_id"]
     assert messages[1]["citations"]
     verdict = {"message_id": messages[1]["id"], "helpful": True}
-    assert customer.post(f"/api/v1/chat/conversations/{conversation}/feedback", json=verdict).status_code == 204
+    judged = customer.post(f"/api/v1/chat/conversations/{conversation}/feedback", json=verdict)
+    assert judged.status_code == 204
 
 
 def test_a_conversation_becomes_a_ticket_once(customer: httpx.Client) -> None:

@@ -157,7 +157,7 @@ def test_out_of_scope_rows_teach_to_abstain() -> None:
     strange = [f"tell me about {b} stars weather songs" for b in "abcdefghijklmnopqrst"]
     texts = familiar + bills + strange
     labels = ["password"] * 20 + ["invoice"] * 20 + [OUT_OF_SCOPE] * 20
-    fitted = fit(Examples(texts, WordVectors().encode(texts), np.array(labels), ordered=False))
+    fitted = fit(Examples(texts, WordVectors().encode(texts), np.array(labels)))
     classifier = fitted.classifier
     assert fitted.figures["held_out"] == 40
     assert fitted.figures["accuracy"] == 1
@@ -169,7 +169,7 @@ def test_out_of_scope_rows_teach_to_abstain() -> None:
 
 def test_one_label_is_not_enough() -> None:
     with pytest.raises(NotEnoughExamples, match="at least two labels"):
-        fit(Examples(["a b"] * 3, WordVectors().encode(["a b"] * 3), np.array(["x"] * 3), ordered=False))
+        fit(Examples(["a b"] * 3, WordVectors().encode(["a b"] * 3), np.array(["x"] * 3)))
 
 
 def test_calibration_error_of_the_honest_and_of_the_boastful() -> None:
