@@ -17,7 +17,11 @@ ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz"})
 
 
 class RequestId:
-    """Takes the caller's `X-Request-ID` where it is harmless, else makes one; logs and answers carry it."""
+    """Puts the request's id into every log line.
+
+    Serve and HAProxy give each request one, or keep the caller's, and answer with it; where neither stands
+    in front, it is made and answered with here.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -28,16 +32,17 @@ class RequestId:
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [pair for pair in message["headers"] if pair[0].lower() != b"x-request-id"]
-                message = {**message, "headers": [*headers, (b"x-request-id", request_id.encode())]}
+                message = {
+                    **message,
+                    "headers": [*message["headers"], (b"x-request-id", request_id.encode())],
+                }
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, send if given else send_with_id)
 
 
 class LastResort:

@@ -1,5 +1,6 @@
 """Errors on the wire: RFC 9457 problem+json, and OpenAI's error object under /v1."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -69,12 +70,15 @@ async def _service_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    problems = [
-        {"field": ".".join(str(part) for part in item["loc"] if part != "body"), "message": item["msg"]}
-        for item in error.errors()
-    ]
+    problems = [{"field": _field(item["loc"]), "message": item["msg"]} for item in error.errors()]
     first = f"{problems[0]['field']}: {problems[0]['message']}" if problems else "the body is not valid"
     return render(Invalid(first, errors=problems, param=problems[0]["field"] or None), request.scope)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """Where in the request: `tags.0` in the body, `query.limit` elsewhere."""
+    parts = location[1:] if location[0] == "body" else location
+    return ".".join(map(str, parts))
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

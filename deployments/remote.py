@@ -124,8 +124,10 @@ class SelfHosted:
             raise ProviderError("busy", "the LLM's queue is full") from error
         except (RayActorError, DeploymentUnavailableError) as error:
             raise ProviderError("connect", "no LLM replica is up") from error
-        except RayTaskError as error:
-            raise ProviderError("broken", f"the LLM replica failed: {type(error.cause).__name__}") from error
+        except ProviderError:
+            raise
+        except Exception as error:  # over gRPC an engine's death arrives as any error at all
+            raise ProviderError("broken", f"the LLM replica failed: {type(error).__name__}") from error
         finally:
             response.cancel()
 

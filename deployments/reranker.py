@@ -3,11 +3,11 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from models.reranking.late_interaction import LateInteraction
 from ray import serve
 
 from config import environment
 from config.profile import RerankerSettings
+from models.reranking.late_interaction import LateInteraction
 from models.reranking.protocol import Scores
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
@@ -25,6 +26,10 @@ from app.tickets.schemas import Ticket
 from models.agents.protocol import Event
 
 router = APIRouter(prefix="/api/v1/chat/conversations", tags=["chat"])
+
+log = structlog.get_logger(__name__)
+
+UNFORESEEN = "Something went wrong on our side; ask again."
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 
@@ -70,8 +75,8 @@ async def messages(
 )
 async def ask(conversation_id: UUID, body: MessageIn, who: SignedIn, state: Current) -> StreamingResponse:
     """Ask; the answer is events: `meta`, `delta`s, `citation`s, at times `restart` or `handoff`, `done`."""
-    question = await service.ask(state, who, conversation_id, body.content)
-    events = await streaming.primed(service.answer(state, who, conversation_id, question))
+    asked = await service.ask(state, who, conversation_id, body.content)
+    events = await streaming.primed(service.answer(state, who, asked))
     return streaming.response(_encoded(events))
 
 
@@ -82,6 +87,9 @@ async def _encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
             yield streaming.event(event.kind, event.data)
     except ServiceError as error:
         yield streaming.event("error", {"reason": error.kind, "detail": error.detail})
+    except Exception as error:  # nobody above can answer any more
+        log.error("an answer broke off", exc_info=error)
+        yield streaming.event("error", {"reason": "service-error", "detail": UNFORESEEN})
 
 
 @router.post("/{conversation_id}/feedback", status_code=204)

@@ -71,6 +71,12 @@ async def add_message(
     return added
 
 
+async def next_id(conn: Connection) -> UUID:
+    """An id later than all before it, and earlier than those to come."""
+    made: UUID = await conn.fetchval("SELECT uuidv7()")
+    return made
+
+
 async def messages(conn: Connection, conversation_id: UUID, after: UUID | None, limit: int) -> list[Message]:
     rows = await conn.fetch(
         f"""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from anyio import CancelScope
 
@@ -81,7 +81,16 @@ async def messages(
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 
-async def ask(state: State, who: Identity, conversation_id: UUID, content: str) -> Question:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question written down, and the id of its answer: later than the question, earlier than the next one."""
+
+    conversation_id: UUID
+    answer_id: UUID
+    question: Question
+
+
+async def ask(state: State, who: Identity, conversation_id: UUID, content: str) -> Asked:
     """Write the question down, in a transaction of its own; what comes back goes to `answer`."""
     async with db.transaction(state.pool) as conn:
         await get(conn, who, conversation_id)
@@ -89,47 +98,43 @@ async def ask(state: State, who: Identity, conversation_id: UUID, content: str) 
             conn, conversation_id, state.profile.assistant.history_messages
         )
         await repository.add_message(conn, conversation_id, "customer", content)
+        answer_id = await repository.next_id(conn)
     turns = [Turn("user" if m.author == "customer" else "assistant", m.content) for m in earlier]
-    return Question(content, tuple(turns), Filters(audiences=who.audiences))
+    return Asked(
+        conversation_id, answer_id, Question(content, tuple(turns), Filters(audiences=who.audiences))
+    )
 
 
-async def answer(
-    state: State, who: Identity, conversation_id: UUID, question: Question
-) -> AsyncIterator[Event]:
+async def answer(state: State, who: Identity, asked: Asked) -> AsyncIterator[Event]:
     """Stream the reply, then record what the customer actually saw.
 
     No connection is held while the model writes: answers take seconds, pools are small.
     """
-    message_id = uuid4()
+    ids = {"conversation_id": str(asked.conversation_id), "message_id": str(asked.answer_id)}
     heard = _Heard()
     try:
-        async with aclosing(cast(Any, state.assistant.answer(question))) as events:
+        async with aclosing(cast(Any, state.assistant.answer(asked.question))) as events:
             async for event in events:
                 heard.note(event)
-                if event.kind in {"meta", "done"}:
-                    ids = {"conversation_id": str(conversation_id), "message_id": str(message_id)}
-                    event = Event(event.kind, ids | event.data)
-                yield event
+                yield Event(event.kind, ids | event.data) if event.kind in {"meta", "done"} else event
     finally:
         with CancelScope(shield=True):  # also when the customer hangs up
-            await _record(state, who, conversation_id, message_id, question, heard)
+            async with db.transaction(state.pool) as conn:
+                await _record(conn, who, asked, heard)
 
 
-async def _record(
-    state: State, who: Identity, conversation_id: UUID, message_id: UUID, question: Question, heard: _Heard
-) -> None:
-    async with db.transaction(state.pool) as conn:
-        await repository.add_message(
-            conn,
-            conversation_id,
-            "assistant",
-            heard.text,
-            message_id=message_id,
-            citations=heard.citations,
-            outcome=heard.record["outcome"] if heard.record else "interrupted",
-        )
-        if heard.record:
-            await llm.keep_answer(conn, who, message_id, question.content, heard.text, heard.record)
+async def _record(conn: db.Connection, who: Identity, asked: Asked, heard: _Heard) -> None:
+    await repository.add_message(
+        conn,
+        asked.conversation_id,
+        "assistant",
+        heard.text,
+        message_id=asked.answer_id,
+        citations=heard.citations,
+        outcome=heard.record["outcome"] if heard.record else "interrupted",
+    )
+    if heard.record:
+        await llm.keep_answer(conn, who, asked.answer_id, asked.question.content, heard.text, heard.record)
 
 
 async def judge(conn: db.Connection, who: Identity, conversation_id: UUID, verdict: FeedbackIn) -> None:

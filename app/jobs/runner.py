@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from app import db
@@ -18,6 +19,9 @@ from app.jobs.schemas import Handler, Job
 from config.profile import JobSettings
 
 log = structlog.get_logger(__name__)
+
+TROUBLE = (db.DatabaseDown, asyncpg.PostgresError)
+"""What may go wrong with the runner's own statements; it logs that and goes on."""
 
 
 class LeaseLost(RuntimeError):
@@ -66,8 +70,8 @@ class Runner:
             async with db.transaction(self._pool) as conn:
                 await repository.reclaim(conn, max_attempts=self._settings.max_attempts)
                 jobs = await repository.take(conn, limit=free, lease_s=self._settings.lease_s)
-        except db.DatabaseDown:
-            log.warning("PostgreSQL is away, jobs wait")
+        except TROUBLE as error:
+            log.warning("no jobs can be taken, they wait", exc_info=error)
             await asyncio.sleep(self._settings.poll_s)
             return
         for job in jobs:
@@ -108,7 +112,7 @@ class Runner:
                     await repository.retry(
                         conn, job, message, delay_s=backoff_s(job.attempts, self._settings)
                     )
-        except db.DatabaseDown:
+        except TROUBLE:
             log.warning("failure not recorded, the lease will run out", job=str(job.id))
 
     async def _keep_leases(self) -> None:
@@ -119,7 +123,7 @@ class Runner:
                 try:
                     async with db.transaction(self._pool) as conn:
                         await repository.renew(conn, tokens, lease_s=self._settings.lease_s)
-                except db.DatabaseDown:
+                except TROUBLE:
                     log.warning("leases not renewed", jobs=len(tokens))
 
     async def _drain(self) -> None:
@@ -134,7 +138,7 @@ class Runner:
             try:
                 async with db.transaction(self._pool) as conn:
                     await repository.release(conn, tokens)
-            except db.DatabaseDown:
+            except TROUBLE:
                 log.warning("leases not given back, they will run out", jobs=len(tokens))
 
     def _tokens(self) -> list[UUID]:

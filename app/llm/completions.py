@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, cast
 
+import structlog
 from anyio import CancelScope
 
 from app import db, streaming
@@ -19,6 +20,8 @@ from models.agents.protocol import Question, Turn
 from models.llm.errors import NoProviderLeft
 from models.llm.protocol import Usage
 from models.retrieval.passages import Filters
+
+log = structlog.get_logger(__name__)
 
 
 class Piece:
@@ -118,6 +121,9 @@ async def stream(pieces: AsyncIterator[Piece], body: ChatCompletionIn) -> AsyncI
             yield streaming.data(envelope | {"choices": [], "usage": usage_json(usage)})
     except ServiceError as error:
         yield streaming.data(openai_error(error))
+    except Exception as error:  # nobody above can answer any more
+        log.error("an answer broke off", exc_info=error)
+        yield streaming.data(openai_error(ServiceError()))
     yield b"data: [DONE]\n\n"
 
 

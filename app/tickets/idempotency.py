@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from app.db import Connection
 from app.errors import Invalid
+from app.tickets import repository
 
 
 class KeyReused(Invalid):
@@ -19,21 +20,10 @@ async def claim(conn: Connection, user_id: UUID, key: str, request: BaseModel) -
     Of two requests at once the second waits here until the first has committed or failed.
     """
     digest = hashlib.sha256(f"{type(request).__name__} {request.model_dump_json()}".encode()).digest()
-    row = await conn.fetchrow(
-        """
-        INSERT INTO idempotency_keys (user_id, key, request_hash) VALUES ($1, $2, $3)
-        ON CONFLICT (user_id, key) DO NOTHING
-        RETURNING resource_id
-        """,
-        user_id,
-        key,
-        digest,
-    )
-    if row is not None:
-        return row["resource_id"], True
-    row = await conn.fetchrow(
-        "SELECT resource_id, request_hash FROM idempotency_keys WHERE user_id = $1 AND key = $2", user_id, key
-    )
-    if row is None or row["request_hash"] != digest:
+    made = await repository.claim_key(conn, user_id, key, digest)
+    if made:
+        return made, True
+    before = await repository.claimed(conn, user_id, key, digest)
+    if before is None:
         raise KeyReused
-    return row["resource_id"], False
+    return before, False

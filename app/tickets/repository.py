@@ -1,4 +1,4 @@
-"""Every SQL statement that touches tickets, their messages and their events."""
+"""Every SQL statement that touches tickets, their messages, events and idempotency keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -246,3 +246,32 @@ async def events(
         limit,
     )
     return [Event(**row) for row in rows]
+
+
+async def claim_key(conn: Connection, user_id: UUID, key: str, request_hash: bytes) -> UUID | None:
+    """The id for what this idempotency key makes; `None` where the key was used before.
+
+    Of two claims at once the second waits here until the first has committed or failed.
+    """
+    made: UUID | None = await conn.fetchval(
+        """
+        INSERT INTO idempotency_keys (user_id, key, request_hash) VALUES ($1, $2, $3)
+        ON CONFLICT (user_id, key) DO NOTHING
+        RETURNING resource_id
+        """,
+        user_id,
+        key,
+        request_hash,
+    )
+    return made
+
+
+async def claimed(conn: Connection, user_id: UUID, key: str, request_hash: bytes) -> UUID | None:
+    """What this key made, if it was this request that did."""
+    before: UUID | None = await conn.fetchval(
+        "SELECT resource_id FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND request_hash = $3",
+        user_id,
+        key,
+        request_hash,
+    )
+    return before

@@ -1,7 +1,7 @@
 """Which passages an answer rests on, found after it was written.
 
-A small model cannot be trusted to mark its own sources, and a large one forgets. Each sentence is credited
-to the passage it is closest to, if it is close at all.
+A small model cannot be trusted to mark its own sources, and a large one forgets. A passage is
+credited if some sentence of the answer is close to it.
 """
 
 import re
@@ -19,7 +19,7 @@ MAX_SENTENCES = 8
 async def credited(
     answer: str, passages: Sequence[Passage], embedder: Embedder, *, closeness: float
 ) -> list[Passage]:
-    """The passages that some sentence of `answer` is within `closeness` (cosine) of, most credited first.
+    """The passages that some sentence of `answer` is within `closeness` (cosine) of, closest first.
 
     An answer from passages always has a source: where no sentence is close enough, the best passage.
     """
@@ -31,9 +31,6 @@ async def credited(
     if not sentences:
         return [passages[0]]
     vectors = await embedder.embed([*sentences, *(passage.text for passage in passages)])
-    cosines = vectors[: len(sentences)] @ vectors[len(sentences) :].T
-    best = cosines.argmax(axis=1)
-    close = cosines.max(axis=1) >= closeness
-    credit = np.bincount(best[close], weights=cosines.max(axis=1)[close], minlength=len(passages))
-    order = [int(i) for i in np.argsort(-credit, kind="stable") if credit[i] > 0]
+    closest = (vectors[: len(sentences)] @ vectors[len(sentences) :].T).max(axis=0)
+    order = [int(i) for i in np.argsort(-closest, kind="stable") if closest[i] >= closeness]
     return [passages[i] for i in order] or [passages[0]]
