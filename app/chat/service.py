@@ -83,7 +83,7 @@ async def messages(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question written down, and the id of its answer: later than the question, earlier than the next one."""
+    """A question written down, and the id that its answer will have, later than the question's own."""
 
     conversation_id: UUID
     answer_id: UUID

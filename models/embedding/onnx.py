@@ -31,15 +31,21 @@ class ModelNotFound(FileNotFoundError):
     """There is no prepared embedding model where one was expected; run `make setup`."""
 
 
+def find(folder: Path, precision: Precision) -> tuple[Path, Path]:
+    """The model's and its tokeniser's file; `ModelNotFound` names what is missing."""
+    files = folder / f"model.{precision}.onnx", folder / "tokenizer.json"
+    if missing := [str(file) for file in files if not file.is_file()]:
+        raise ModelNotFound(f"{', '.join(missing)} is missing; `make setup` prepares the models")
+    return files
+
+
 class OnnxEmbedder:
     """Not thread-safe in its tokeniser settings; run it on one thread, as `LocalEmbedder` does."""
 
     def __init__(
         self, folder: Path, precision: Precision = "int8", threads: int = 1, max_tokens: int = 256
     ) -> None:
-        model, tokenizer = folder / f"model.{precision}.onnx", folder / "tokenizer.json"
-        if missing := [str(file) for file in (model, tokenizer) if not file.is_file()]:
-            raise ModelNotFound(f"{', '.join(missing)} is missing; `make setup` prepares the models")
+        model, tokenizer = find(folder, precision)
         self.name = folder.name
         self.precision = precision
         self.max_tokens = max_tokens
@@ -53,6 +59,11 @@ class OnnxEmbedder:
         self._inputs = {each.name for each in self._session.get_inputs()}
         outputs = {each.name: each for each in self._session.get_outputs()}
         self.dimensions = int(outputs["sentence_embedding"].shape[-1])
+
+    @property
+    def version(self) -> str:
+        """What an index says its vectors are made with."""
+        return f"{self.name}:{self.precision}:{self.max_tokens}"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in the order of `texts`; what is longer than `max_tokens` is cut."""

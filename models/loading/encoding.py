@@ -19,6 +19,6 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         best = from_bytes(content).best()
-    if best is None or b"\0" in content and not best.encoding.startswith("utf"):
+    if best is None or (b"\0" in content and not best.encoding.startswith("utf")):
         raise Unreadable("not a text file")
     return str(best)

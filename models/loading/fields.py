@@ -1,4 +1,4 @@
-"""Turns the fields of a JSON object or a YAML front matter into a document, under the names people give them."""
+"""Turns the fields of a JSON object or a front matter into a document, under the names people give them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -76,7 +76,7 @@ def _list(fields: Mapping[str, Any], field: str) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
         raise BadField(f"{field} must be a list of texts")
-    return tuple(dict.fromkeys(filter(None, (_clean(each).strip() for each in values))))
+    return tuple(dict.fromkeys(filter(None, (" ".join(_clean(each).split()) for each in values))))
 
 
 def _clean(text: str) -> str:

@@ -19,6 +19,8 @@ NOISE = (
     "iframe",
 )
 
+CONTENTS = "#toc, .toc, .table-of-contents, [role=navigation]"
+
 
 def to_markdown(html: str) -> str:
     return _markdown(BeautifulSoup(html, "html.parser"))
@@ -40,7 +42,7 @@ def language(html: str) -> str | None:
 
 
 def _markdown(soup: BeautifulSoup) -> str:
-    for noise in soup(NOISE):
+    for noise in [*soup(NOISE), *soup.select(CONTENTS)]:
         noise.decompose()
     content = soup.find("main") or soup.find("article") or soup.body or soup
     converted = MarkdownConverter(heading_style="ATX", bullets="-", escape_misc=False).convert_soup(content)

@@ -142,7 +142,9 @@ def _plain(inline: Token) -> str:
     words: list[str] = []
     for token in inline.children or ():
         match token.type:
-            case "text" | "code_inline" | "image":
+            case "text" | "code_inline":
+                words.append(token.content)
+            case "image" if " " in token.content:  # one word is a file's name
                 words.append(token.content)
             case "softbreak" | "hardbreak":
                 words.append(" ")

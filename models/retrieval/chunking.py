@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from models.retrieval.blocks import Piece, sections
+from models.retrieval.blocks import Piece, Section, sections
 from models.retrieval.passages import embedded
+from models.retrieval.terms import VERSION as TERMS_VERSION
 
 Sizer: TypeAlias = Callable[[Sequence[str]], list[int]]
 """How many tokens each text has."""
@@ -21,10 +22,11 @@ class Chunking:
 
     tokens: int = 180
     overlap_sentences: int = 1
+    least: int = 60
 
     @property
     def version(self) -> str:
-        return f"structure-1:{self.tokens}:{self.overlap_sentences}"
+        return f"structure-1:{self.tokens}:{self.overlap_sentences}:{self.least}:{TERMS_VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,32 @@ def chunk(key: str, title: str, body: str, *, count: Sizer, chunking: Chunking) 
     return list(found.values())
 
 
+def _merged(found: Sequence[Section], count: Sizer, least: int) -> Iterator[Section]:
+    """The same text in fewer sections: one of less than `least` tokens takes in those that follow it.
+
+    The headings of what was taken in stand in the text.
+    """
+    open_: Section | None = None
+    for section in found:
+        if open_ is None:
+            open_ = section
+        elif sum(count([piece.text for piece in open_.pieces])) < least and _related(open_, section):
+            heading = Piece(section.path[-1] + ":", "\n\n")
+            open_ = Section(open_.path, (*open_.pieces, heading, *section.pieces))
+        else:
+            yield open_
+            open_ = section
+    if open_ is not None:
+        yield open_
+
+
+def _related(first: Section, second: Section) -> bool:
+    """Whether both stand under the same heading, or one under the other."""
+    return bool(second.path) and second.path[: len(first.path) - 1] == first.path[:-1]
+
+
 def _passages(title: str, body: str, count: Sizer, chunking: Chunking) -> Iterator[tuple[str, str, int]]:
-    for each in sections(body):
+    for each in _merged(sections(body), count, chunking.least):
         section = " > ".join(heading for heading in each.path if heading != title)
         limit = _limit(sum(count([title, section])), chunking.tokens)
         pieces = list(_fitting(each.pieces, count, limit))

@@ -26,6 +26,8 @@ def listed(values: Iterable[str]) -> str:
 
 
 def quoted(value: str) -> str:
-    """A string literal: backslashes, quotes and control characters are escaped."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c >= " " else f"\\x{ord(c):02x}" for c in escaped) + '"'
+    """A string literal, with the escapes that Milvus and Milvus Lite share; other control characters go."""
+    return '"' + "".join(c for c in value.translate(_ESCAPES) if c >= " ") + '"'
+
+
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})

@@ -26,22 +26,18 @@ def mix(first: Sequence[float] | Scores, second: Sequence[float] | Scores, weigh
     return weight * z_scores(first) + (1 - weight) * z_scores(second)
 
 
-def with_support(scores: Scores, articles: Sequence[str], weight: float, depth: int = 3) -> Scores:
+def with_support(scores: Scores, articles: Sequence[str], weight: float) -> Scores:
     """Lift passages whose article has other good passages: one lucky sentence is weaker evidence than three.
 
-    `weight` is the share of the mean over the article's `depth` best; what it lacks among the candidates
-    counts as the worst of them. The order within an article stays as it is.
+    The lift is `weight` times log Σ exp(score - best) over the article's candidates: 0 for one alone, log n
+    for n that are equally good. The order within an article stays as it is.
     """
     if not weight or not len(scores):
         return scores
-    floor = scores.min()
     by_article: defaultdict[str, list[float]] = defaultdict(list)
     for article, score in zip(articles, scores, strict=True):
         by_article[article].append(score)
-    lift = {}
-    for article, own in by_article.items():
-        best = sorted(own, reverse=True)[:depth]
-        lift[article] = (sum(best) + floor * (depth - len(best))) / depth - best[0]
+    lift = {article: np.log(np.exp(np.array(own) - max(own)).sum()) for article, own in by_article.items()}
     return scores + weight * np.array([lift[article] for article in articles])
 
 

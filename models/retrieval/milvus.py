@@ -1,6 +1,7 @@
 """The vector store on Milvus, a cluster or the embedded Lite, through one gRPC client."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
@@ -14,9 +15,13 @@ from models.retrieval.milvus_schema import MAX_TAGS, all_ids, prepare
 from models.retrieval.passages import Filters
 from models.retrieval.store import Hit, Record, SparseVector, StoreUnavailable
 
+logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what it also raises, with a traceback
+
 T = TypeVar("T")
 DOWN = (MilvusException, grpc.RpcError, grpc.aio.AioRpcError, OSError, TimeoutError)
 OTHER = {"dense": "sparse", "sparse": "dense"}
+RECONNECT = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2_000}
+"""Back within two seconds of the server: gRPC alone would wait up to two minutes after a long outage."""
 BATCH = 256
 """Records in one write: about 1 MB, far below gRPC's limits."""
 
@@ -31,6 +36,7 @@ class MilvusStore:
         self.collection = collection
         self.timeout_s = timeout_s
         self.write_timeout_s = write_timeout_s
+        self._address = uri.rpartition("@")[2]  # without user and password: it stands in messages
         self._client: AsyncMilvusClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -81,6 +87,12 @@ class MilvusStore:
         client = await self._connected()
         await self._within(client.has_collection(self.collection, retry_times=1), self.timeout_s)
 
+    async def is_lite(self) -> bool:
+        """Whether this is the embedded Milvus Lite, which holds far less than a cluster."""
+        client = await self._connected()
+        version = await self._within(client.get_server_version(timeout=self.timeout_s), self.timeout_s)
+        return "lite" in str(version)
+
     async def close(self) -> None:
         if self._client:
             await self._client.close()
@@ -109,7 +121,7 @@ class MilvusStore:
         """Connect at the first call, so that a store that is down stops no replica from starting."""
         async with self._connecting:
             if self._client is None:
-                self._client = AsyncMilvusClient(uri=self.uri, timeout=self.timeout_s)
+                self._client = AsyncMilvusClient(uri=self.uri, timeout=self.timeout_s, grpc_options=RECONNECT)
             return self._client
 
     async def _within(self, call: Awaitable[T], seconds: float) -> T:
@@ -117,7 +129,8 @@ class MilvusStore:
             async with asyncio.timeout(seconds):
                 return await call
         except DOWN as error:
-            raise StoreUnavailable(f"Milvus at {self.uri}: {error or 'no answer in time'}") from error
+            why = " ".join(str(error).split()) or "no answer in time"
+            raise StoreUnavailable(f"Milvus at {self._address}: {why}") from error
 
 
 def _hit(chunk_id: str, score: float, entity: dict[str, Any]) -> Hit:

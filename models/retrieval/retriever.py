@@ -32,14 +32,14 @@ class RetrieverSettings:
 
     collection: str = "passages"
     candidates: int = 60
-    dense_weight: float = 0.8
+    dense_weight: float = 0.6
     article_support: float = 0.5
     rerank: bool = True
     rerank_depth: int = 12
-    rerank_weight: float = 0.3
+    rerank_weight: float = 0.0
     top_k: int = 5
     per_article: int = 2
-    min_relevance: float = 0.35
+    min_relevance: float = 0.3
     timeout_s: float = 5.0
     chunk_tokens: int = 180
     chunk_overlap_sentences: int = 1
@@ -77,13 +77,14 @@ class Retriever:
     ) -> Retrieval:
         """The best `top_k` passages that `filters` let through; the library's errors are the caller's."""
         trace, limit = Trace(), top_k or self.settings.top_k
-        reranker = self.reranker if rerank and self.settings.rerank else None
+        settings = self.settings
+        reranker = self.reranker if rerank and settings.rerank and settings.rerank_weight else None
         with trace.stage("total"):
             vector, candidates = await self._search(query, filters, trace)
             if candidates is None:
                 found = await self._by_keywords(query, vector, filters, limit, trace)
             else:
-                wanted = max(limit, self.settings.rerank_depth) if reranker else limit
+                wanted = max(limit, settings.rerank_depth) if reranker else limit
                 found = await self._fetched(candidates, filters, wanted, trace)
                 if reranker and len(found.passages) > 1:
                     found = await self._reranked(reranker, query, found, trace)

@@ -8,6 +8,9 @@ from functools import lru_cache
 
 from snowballstemmer import stemmer
 
+VERSION = "terms-1"
+"""Part of an index's description: change it with anything here, and the index is built anew."""
+
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _CODE = re.compile(r"\w+(?:[-.:_/]\w+)+")
 """Error codes, versions, settings and file names are terms as a whole too: FL-204, about:config."""

@@ -11,7 +11,10 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from models.triage.protocol import Label
 
-LANGUAGES = tuple("ar cs da de el en es fi fr he hu it ja ko nl no pl pt ro ru sv tr uk zh".split())
+LANGUAGES = (
+    *("ar", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hu", "it"),
+    *("ja", "ko", "nl", "no", "pl", "pt", "ro", "ru", "sv", "tr", "uk", "zh"),
+)
 SURE = 0.7
 """Probability from which a guess is believed: all 64 sample tickets pass, single words do not."""
 

@@ -1,0 +1,134 @@
+"""A trained triage model as files: numbers in `weights.npz`, all else in `model.json`. Never pickle."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.embedding.protocol import Vectors
+from models.triage.linear import Classifier, Head, Known, Mix
+from models.triage.protocol import Label
+from models.triage.words import Words
+
+FORMAT = 1
+CANDIDATES = 5
+
+
+class ArtefactError(ValueError):
+    """There is no usable triage artefact in this folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The likeliest labels, best first; `confidence` that it is any of them; `known` if that suffices."""
+
+    candidates: tuple[Label, ...]
+    queue: Label | None
+    confidence: float
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TriageModel:
+    """`queue_of` has shape (labels, queues): the share of each label's tickets in each queue."""
+
+    version: str
+    embedder: str
+    classifier: Classifier
+    queues: tuple[str, ...]
+    queue_of: NDArray[np.float32]
+
+    def predict(self, texts: Sequence[str], vectors: Vectors) -> list[Prediction]:
+        """One prediction a text; `vectors` are the texts' own, from `embedder`."""
+        if not texts:
+            return []
+        classifier = self.classifier
+        logits = classifier.logits(texts, vectors)
+        probabilities = classifier.probabilities(logits)
+        confidence = classifier.confidence(logits)
+        order = np.argsort(-probabilities, axis=1)[:, :CANDIDATES]
+        return [
+            Prediction(
+                candidates=tuple(Label(classifier.labels[i], float(p[i])) for i in best),
+                queue=self._queue(p),
+                confidence=float(sure),
+                known=bool(sure >= classifier.threshold),
+            )
+            for p, best, sure in zip(probabilities, order, confidence, strict=True)
+        ]
+
+    def _queue(self, probabilities: NDArray[np.float32]) -> Label | None:
+        if not self.queues:
+            return None
+        shares = probabilities @ self.queue_of
+        best = int(shares.argmax())
+        return Label(self.queues[best], min(float(shares[best]), 1.0))
+
+    def save(self, folder: Path) -> None:
+        """Write the artefact; the folder must not hold another one."""
+        folder.mkdir(parents=True)
+        c = self.classifier
+        np.savez_compressed(
+            folder / "weights.npz",
+            vector_weight=c.vector_head.weight,
+            vector_bias=c.vector_head.bias,
+            word_weight=c.word_head.weight.astype(np.float16),
+            word_bias=c.word_head.bias,
+            idf=c.words.idf,
+            known=c.known.coefficients,
+            queue_of=self.queue_of,
+        )
+        about = {
+            "format": FORMAT,
+            "version": self.version,
+            "embedder": self.embedder,
+            "labels": c.labels,
+            "queues": self.queues,
+            "mix": [c.mix.vectors, c.mix.words],
+            "known_intercept": c.known.intercept,
+            "threshold": c.threshold,
+            "word_count": c.words.word_count,
+            "terms": c.words.terms,
+        }
+        (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "TriageModel":
+        try:
+            about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            with np.load(folder / "weights.npz", allow_pickle=False) as file:
+                weights = {name: file[name] for name in file.files}
+        except (OSError, ValueError) as error:
+            raise ArtefactError(f"no triage artefact can be read from {folder}: {error}") from error
+        if about.get("format") != FORMAT:
+            raise ArtefactError(
+                f"{folder} has format {about.get('format')}, this code reads {FORMAT}: train again"
+            )
+        classifier = Classifier(
+            labels=tuple(about["labels"]),
+            words=Words(about["terms"], weights["idf"], about["word_count"]),
+            vector_head=Head(weights["vector_weight"], weights["vector_bias"]),
+            word_head=Head(weights["word_weight"].astype(np.float32), weights["word_bias"]),
+            mix=Mix(*about["mix"]),
+            known=Known(weights["known"], about["known_intercept"]),
+            threshold=about["threshold"],
+        )
+        return cls(
+            about["version"], about["embedder"], classifier, tuple(about["queues"]), weights["queue_of"]
+        )
+
+
+def queue_shares(
+    labels: Sequence[str], queues: Sequence[str | None], known: Sequence[str]
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Queue names, and for each of `known` labels the share of its tickets in each queue."""
+    names = tuple(sorted({queue for queue in queues if queue}))
+    counts = np.zeros((len(known), len(names)), dtype=np.float32)
+    row = {label: i for i, label in enumerate(known)}
+    for label, queue in zip(labels, queues, strict=True):
+        if queue and label in row:
+            counts[row[label], names.index(queue)] += 1
+    return names, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

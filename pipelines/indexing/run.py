@@ -1,0 +1,215 @@
+"""Indexes sources: reads and cuts them, embeds what changed on Ray Data, writes it to both stores."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import ray
+
+from app import db
+from app.knowledge import indexing
+from config.environment import Environment
+from config.profile import Profile
+from models.loading.documents import Document, Problem, SourceError
+from models.loading.sources import Part, Source
+from models.retrieval.chunking import Chunking
+from models.retrieval.store import VectorStore
+from pipelines.indexing.stages import DOCUMENTS, Cut, Embed, EmbedderOptions, column
+from pipelines.indexing.summary import Summary
+from pipelines.indexing.work import Skipped, Stored, Unchanged, Work
+from pipelines.indexing.writing import Writer
+
+LITE_CHUNKS = 20_000
+"""What embedded Milvus Lite holds before searches get slow: p50 10 ms at 10,000 chunks, 100 at 100,000."""
+
+Item: TypeAlias = Part | tuple[str, Document]
+Result: TypeAlias = Work | Unchanged | Skipped
+Compute: TypeAlias = Callable[[Sequence[Item], Stored], Iterator[list[Result]]]
+Progress: TypeAlias = Callable[[Summary], None]
+
+
+def _silent(_: Summary) -> None:
+    pass
+
+
+class TooManyChunks(RuntimeError):
+    """The embedded vector store is full; name a Milvus cluster in MILVUS_URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides how an index is made."""
+
+    index: str
+    embedder: EmbedderOptions
+    dimensions: int
+    chunking: Chunking
+
+    @classmethod
+    def of(cls, profile: Profile, environment: Environment) -> "Settings":
+        embedder, retrieval = profile.embedder, profile.retrieval
+        return cls(
+            index=retrieval.collection,
+            embedder=EmbedderOptions(
+                environment.models / embedder.model, embedder.precision, embedder.threads, embedder.max_tokens
+            ),
+            dimensions=embedder.dimensions,
+            chunking=Chunking(retrieval.chunk_tokens, retrieval.chunk_overlap_sentences),
+        )
+
+    @property
+    def description(self) -> dict[str, Any]:
+        options = self.embedder
+        return {
+            "embedder": f"{options.folder.name}:{options.precision}:{options.max_tokens}",
+            "dimensions": self.dimensions,
+            "chunker": self.chunking.version,
+        }
+
+
+@dataclass(slots=True)
+class Run:
+    """One run over both stores; `compute` turns items into results, on Ray or in this process.
+
+    `limit` is how many chunks the vector store may hold.
+    """
+
+    pool: db.Pool
+    store: VectorStore
+    settings: Settings
+    compute: Compute
+    summary: Summary
+    limit: int | None = None
+    progress: Progress = _silent
+
+    async def index(self, sources: Sequence[Source], *, full: bool = False) -> None:
+        """Bring the index up to date; with `full`, articles that vanished from these sources go.
+
+        Raises `SourceError` where a source holds no document: then nothing is deleted.
+        """
+        parts = [part for source in sources for part in source.parts()]
+        async with self.pool.acquire(timeout=5) as held:
+            await indexing.lock(held, self.settings.index)
+            writer = Writer(self.pool, self.store, self.settings.index)
+            stored = await self._stored(held, writer, always=full)
+            seen = Seen()
+            await self._pass(writer, parts, stored, seen)
+            _insist(sources, seen, self.summary)
+            if full:
+                await self._forget(writer, stored, {source.key for source in sources} - seen.incomplete, seen)
+            rest = {key for key, known in stored.items() if known.unembedded and key not in seen.documents}
+            if rest:
+                await self._pass(writer, await indexing.documents(held, rest), stored, seen)
+            await self.store.flush()
+            await indexing.settle_index(held, self.settings.index, **self.settings.description)
+
+    async def _stored(self, held: db.Connection, writer: Writer, *, always: bool) -> Stored:
+        """What is stored, and which of its vectors are missing or of another embedder."""
+        await self.store.ensure(self.settings.dimensions)
+        same = await indexing.ensure_index(held, self.settings.index, **self.settings.description)
+        missing = await writer.sweep(always=always)
+        stored = await indexing.known(held, self.settings.index)
+        return {
+            key: replace(known, unembedded=known.chunk_ids & missing if same else known.chunk_ids)
+            for key, known in stored.items()
+        }
+
+    async def _pass(self, writer: Writer, items: Sequence[Item], stored: Stored, seen: "Seen") -> None:
+        for results in self.compute(items, stored):
+            new = [each for each in results if seen.note(each, self.summary)]
+            works = [each for each in new if isinstance(each, Work)]
+            await self._check_room(works, stored)
+            await writer.write(works)
+            for each in new:
+                self.summary.note(each)
+            self.progress(self.summary)
+
+    async def _check_room(self, works: Sequence[Work], stored: Stored) -> None:
+        if self.limit is None or not works:
+            return
+        async with self.pool.acquire(timeout=5) as conn:
+            there = await indexing.count(conn, self.settings.index)
+        for work in works:
+            known = stored.get((work.change.source, work.change.document.slug))
+            there += len(work.change.chunks) - (len(known.chunk_ids) if known else 0)
+        if there > self.limit:
+            raise TooManyChunks(
+                f"the embedded vector store holds {self.limit:,} chunks at most and this would be more;"
+                " set MILVUS_URI to a Milvus cluster. What was indexed so far can be used."
+            )
+
+    async def _forget(self, writer: Writer, stored: Stored, keys: set[str], seen: "Seen") -> None:
+        vanished = [known for key, known in stored.items() if key[0] in keys and key not in seen.documents]
+        await writer.forget(vanished)
+        self.summary.deleted_documents += len(vanished)
+        self.summary.deleted += sum(len(known.chunk_ids) for known in vanished)
+        for key in [key for key in stored if key[0] in keys and key not in seen.documents]:
+            seen.documents.add(key)
+
+
+@dataclass(slots=True)
+class Seen:
+    """Which documents came by; `incomplete` are sources of which something could not be read."""
+
+    documents: set[tuple[str, str]] = field(default_factory=set)
+    incomplete: set[str] = field(default_factory=set)
+
+    def note(self, result: Result, summary: Summary) -> bool:
+        """Whether this is to be written; a slug that comes again is a problem."""
+        if isinstance(result, Skipped):
+            self.incomplete.add(result.source)
+            return True
+        key = result.key
+        if key in self.documents:
+            summary.note(
+                Skipped(key[0], Problem(f"{key[0]}: {key[1]}", "the same slug comes twice; the first counts"))
+            )
+            return False
+        self.documents.add(key)
+        return True
+
+
+def _insist(sources: Sequence[Source], seen: Seen, summary: Summary) -> None:
+    """Every source must hold something: an empty file is a mistake, not a wish to delete everything."""
+    there = {source for source, _ in seen.documents}
+    for source in sources:
+        if source.key not in there:
+            why = f" ({summary.skipped[0]})" if summary.skipped else ""
+            raise SourceError(f"{source.path}: no document in it{why}")
+
+
+def on_ray(embedders: int, settings: Settings) -> Compute:
+    """Read and cut in one actor, embed in a pool of them, results as they come."""
+
+    def compute(items: Sequence[Item], stored: Stored) -> Iterator[list[Result]]:
+        data = ray.data.from_items([{"item": item} for item in items], override_num_blocks=min(len(items), 8))
+        cut = data.map_batches(
+            Cut,
+            fn_constructor_args=(settings.embedder, dict(stored), settings.chunking),
+            batch_size=1,
+            num_cpus=0.5,
+            concurrency=1,
+        )
+        embedded = cut.map_batches(
+            Embed,
+            fn_constructor_args=(settings.embedder,),
+            batch_size=DOCUMENTS,
+            num_cpus=0.5,
+            concurrency=embedders,
+        )
+        for batch in embedded.iter_batches(batch_size=2 * DOCUMENTS, prefetch_batches=1):
+            yield list(batch["item"])
+
+    return compute
+
+
+def in_process(settings: Settings) -> Compute:
+    """The same stages one after the other, without Ray: for small sets."""
+
+    def compute(items: Sequence[Item], stored: Stored) -> Iterator[list[Result]]:
+        cut, embed = Cut(settings.embedder, stored, settings.chunking), Embed(settings.embedder)
+        for item in items:
+            for batch in cut(column([item])):
+                yield list(embed(batch)["item"])
+
+    return compute

@@ -1,0 +1,67 @@
+"""`index_sources`: one indexing run from beginning to end, with Ray and both stores opened and closed."""
+
+import asyncio
+from collections.abc import Sequence
+
+from app import db
+from config.environment import Environment
+from config.profile import Profile
+from models.loading.sources import Source
+from models.retrieval.milvus import MilvusStore
+from pipelines.indexing import cluster
+from pipelines.indexing.run import LITE_CHUNKS, Progress, Run, Settings, on_ray
+from pipelines.indexing.summary import Summary
+
+
+def index_sources(
+    sources: Sequence[Source],
+    profile: Profile,
+    environment: Environment,
+    *,
+    full: bool = False,
+    progress: Progress = lambda _: None,
+) -> Summary:
+    """Index `sources` into the stores that `environment` names, on this home's Ray if it runs.
+
+    Raises `SourceError` (bad source), `TooManyChunks`, `AlreadyIndexing`, `StoreUnavailable`, `DatabaseDown`.
+    """
+    for source in sources:
+        source.parts()  # a bad source is known before anything is started
+    summary = Summary()
+    settings = Settings.of(profile, environment)
+    settings.embedder.check()
+    with cluster.connected(environment.home) as embedders:
+        summary.started()
+        asyncio.run(_index(sources, profile, environment, settings, embedders, summary, full, progress))
+    summary.ended()
+    return summary
+
+
+async def _index(
+    sources: Sequence[Source],
+    profile: Profile,
+    environment: Environment,
+    settings: Settings,
+    embedders: int,
+    summary: Summary,
+    full: bool,
+    progress: Progress,
+) -> None:
+    dsn = environment.require_database_url()
+    await db.migrate(dsn)
+    pool = await db.connect(dsn, max_size=4, statement_timeout_s=profile.stores.statement_timeout_s)
+    store = MilvusStore(environment.require_milvus_uri(), settings.index)
+    try:
+        run = Run(
+            pool=pool,
+            store=store,
+            settings=settings,
+            compute=on_ray(embedders, settings),
+            summary=summary,
+            limit=LITE_CHUNKS if await store.is_lite() else None,
+            progress=progress,
+        )
+        await run.index(sources, full=full)
+    finally:
+        await store.close()
+        await pool.close()

@@ -1,0 +1,93 @@
+"""The two stages that run in Ray actors. They know nothing of Ray: each is a callable on batches."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from models.embedding.onnx import OnnxEmbedder, Precision, find
+from models.loading.documents import Document, Problem
+from models.loading.sources import Part
+from models.retrieval.chunking import Chunking
+from pipelines.indexing.work import Skipped, Stored, Unchanged, Work, plan
+
+Batch = dict[str, np.ndarray[Any, Any]]
+DOCUMENTS = 8
+"""Documents in one batch between stages: about a second of embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderOptions:
+    folder: Path
+    precision: Precision
+    threads: int
+    max_tokens: int
+
+    def check(self) -> None:
+        """Raise `ModelNotFound` where the model is not prepared."""
+        find(self.folder, self.precision)
+
+    def open(self) -> OnnxEmbedder:
+        return OnnxEmbedder(self.folder, self.precision, self.threads, self.max_tokens)
+
+
+class Cut:
+    """Reads files and cuts what changed in them."""
+
+    def __init__(self, options: EmbedderOptions, stored: Stored, chunking: Chunking) -> None:
+        self._stored = stored
+        self._chunking = chunking
+        self._tokenizer = Tokenizer.from_file(str(options.folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+
+    def __call__(self, batch: Batch) -> Iterator[Batch]:
+        results: list[Any] = []
+        for item in batch["item"]:
+            for result in self._results(item):
+                results.append(result)
+                if len(results) == DOCUMENTS:
+                    yield column(results)
+                    results = []
+        if results:
+            yield column(results)
+
+    def _results(self, item: Part | tuple[str, Document]) -> Iterator[Work | Unchanged | Skipped]:
+        source, found = (item.source, item.read()) if isinstance(item, Part) else (item[0], iter([item[1]]))
+        for each in found:
+            if isinstance(each, Problem):
+                yield Skipped(source, each)
+            else:
+                yield plan(source, each, self._stored, count=self._count, chunking=self._chunking)
+
+    def _count(self, texts: Any) -> list[int]:
+        return [len(each) for each in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+
+class Embed:
+    """Embeds the chunks that need it; all else passes through."""
+
+    def __init__(self, options: EmbedderOptions) -> None:
+        self._model = options.open()
+
+    def __call__(self, batch: Batch) -> Batch:
+        works = [each for each in batch["item"] if isinstance(each, Work) and each.fresh]
+        start = time.time()
+        vectors = self._model.encode([text for work in works for text in work.texts])
+        between, position = (start, time.time()), 0
+        for work in works:
+            work.vectors = vectors[position : position + len(work.fresh)]
+            work.embedded_between = between
+            position += len(work.fresh)
+        return column(list(batch["item"]))
+
+
+def column(items: list[Any]) -> Batch:
+    """One column of objects; an array made the usual way would take lists apart."""
+    values = np.empty(len(items), dtype=object)
+    values[:] = items
+    return {"item": values}

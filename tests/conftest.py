@@ -1,0 +1,84 @@
+"""Real stores for the tests that want them: one server each for the session, a database for each test."""
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from app import cache, db
+from config.embedded.stores import Addresses, Stores
+
+TEMPLATE = "eservice_template"
+
+
+@pytest.fixture(scope="session")
+def stores() -> Iterator[Addresses]:
+    """PostgreSQL, Valkey and Milvus Lite in a home that is thrown away."""
+    folder = Path(tempfile.mkdtemp(prefix="es-tests-"))
+    folder.chmod(0o755)  # PostgreSQL does not run as root: its user has to reach the folder
+    embedded = Stores(folder / "home")
+    try:
+        yield embedded.start()
+    finally:
+        embedded.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def template_url(stores: Addresses) -> str:
+    """A migrated database that each test's own is copied from."""
+    assert stores.database_url
+    await _administer(stores.database_url, f"CREATE DATABASE {TEMPLATE}")
+    url = _database(stores.database_url, TEMPLATE)
+    await db.migrate(url)
+    return url
+
+
+@pytest.fixture
+async def database_url(template_url: str) -> AsyncIterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    await _administer(template_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield _database(template_url, name)
+    await _administer(template_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[db.Pool]:
+    """Connections to this test's own database."""
+    opened = await db.connect(database_url, max_size=10, statement_timeout_s=10)
+    yield opened
+    opened.terminate()
+
+
+@pytest.fixture
+async def conn(pool: db.Pool) -> AsyncIterator[db.Connection]:
+    """A connection outside any transaction: what a test writes with it, others see at once."""
+    async with pool.acquire() as connection:
+        yield connection
+
+
+@pytest.fixture
+async def redis(stores: Addresses) -> AsyncIterator[Redis]:
+    assert stores.redis_url
+    client = cache.connect(stores.redis_url, timeout_s=2)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+def _database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def _administer(url: str, statement: str) -> None:
+    conn = await asyncpg.connect(_database(url, "postgres"))
+    try:
+        await conn.execute(statement)
+    finally:
+        await conn.close()

@@ -1,0 +1,68 @@
+"""The real FastAPI application in this process, over HTTP, with the parts that tickets and routing need."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias, cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from app import db
+from app.auth.passwords import Passwords
+from app.auth.schemas import Identity
+from app.auth.service import Sessions
+from app.auth.tokens import AccessTokens
+from app.main import create_app
+from app.state import State
+from config import environment, profile
+from models.triage.learnt import LearntTriager
+from tests import factories
+
+Browser: TypeAlias = Callable[[Identity], httpx.AsyncClient]
+
+
+@pytest.fixture(scope="session")
+def triager() -> LearntTriager:
+    return LearntTriager(factories.triage_model(), factories.WordVectors())
+
+
+@pytest.fixture
+def desk(pool: db.Pool, redis: Redis, triager: LearntTriager) -> FastAPI:
+    """Without retrieval, assistant and LLM: asking for those is an error."""
+    settings = profile.load("test")
+    absent = cast(Any, None)
+    app = create_app(settings, absent)
+    app.state.eservice = State(
+        profile=settings,
+        environment=environment.read(),
+        pool=pool,
+        redis=redis,
+        embedder=factories.WordVectors(),
+        reranker=absent,
+        retriever=absent,
+        assistant=absent,
+        chat_models=absent,
+        triager=triager,
+        embedding_tokens=absent,
+    )
+    tokens = AccessTokens(["a secret for tests, long enough to be one"], ttl_s=900)
+    app.state.sessions = Sessions(pool, tokens, Passwords(), refresh_ttl_s=900)
+    app.state.tokens = tokens
+    return app
+
+
+@pytest.fixture
+async def browser(desk: FastAPI) -> AsyncIterator[Browser]:
+    """A signed-in HTTP client for a person."""
+    clients: list[httpx.AsyncClient] = []
+
+    def sign_in(who: Identity) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {desk.state.tokens.issue(who)}"}
+        transport = httpx.ASGITransport(desk, raise_app_exceptions=False)
+        clients.append(httpx.AsyncClient(transport=transport, base_url="http://desk", headers=headers))
+        return clients[-1]
+
+    yield sign_in
+    for client in clients:
+        await client.aclose()
