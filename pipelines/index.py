@@ -8,6 +8,7 @@ one name are told apart with `--source NAME=PATH`. A second run embeds only what
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="delete what vanished from these sources")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary there")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # as Ctrl-C: nothing stays behind
     try:
         summary = run(options.source, full=options.full)
     except EXPECTED as error:
@@ -60,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str], *, full: bool) -> Summary:
     wanted = sources.parse_all(arguments)
+    for source in wanted:
+        source.parts()  # a bad source is known before anything is started
     env = environment.read()
     profile = load(os.environ.get("ESERVICE_PROFILE") or "local")
     stores = Stores(env.home, wanted=unnamed(env) - {"valkey"})

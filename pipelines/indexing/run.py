@@ -1,30 +1,27 @@
 """Indexes sources: reads and cuts them, embeds what changed on Ray Data, writes it to both stores."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
-
-import ray
 
 from app import db
 from app.knowledge import indexing
 from config.environment import Environment
 from config.profile import Profile
-from models.loading.documents import Document, Problem, SourceError
-from models.loading.sources import Part, Source
+from models.loading.documents import SourceError
+from models.loading.sources import Source
 from models.retrieval.chunking import Chunking
 from models.retrieval.store import VectorStore
-from pipelines.indexing.stages import DOCUMENTS, Cut, Embed, EmbedderOptions, column
+from pipelines.indexing.compute import Compute, Item
+from pipelines.indexing.seen import Seen
+from pipelines.indexing.stages import EmbedderOptions
 from pipelines.indexing.summary import Summary
-from pipelines.indexing.work import Skipped, Stored, Unchanged, Work
+from pipelines.indexing.work import Stored, Work
 from pipelines.indexing.writing import Writer
 
 LITE_CHUNKS = 20_000
 """What embedded Milvus Lite holds before searches get slow: p50 10 ms at 10,000 chunks, 100 at 100,000."""
 
-Item: TypeAlias = Part | tuple[str, Document]
-Result: TypeAlias = Work | Unchanged | Skipped
-Compute: TypeAlias = Callable[[Sequence[Item], Stored], Iterator[list[Result]]]
 Progress: TypeAlias = Callable[[Summary], None]
 
 
@@ -114,7 +111,7 @@ class Run:
             for key, known in stored.items()
         }
 
-    async def _pass(self, writer: Writer, items: Sequence[Item], stored: Stored, seen: "Seen") -> None:
+    async def _pass(self, writer: Writer, items: Sequence[Item], stored: Stored, seen: Seen) -> None:
         for results in self.compute(items, stored):
             new = [each for each in results if seen.note(each, self.summary)]
             works = [each for each in new if isinstance(each, Work)]
@@ -138,35 +135,13 @@ class Run:
                 " set MILVUS_URI to a Milvus cluster. What was indexed so far can be used."
             )
 
-    async def _forget(self, writer: Writer, stored: Stored, keys: set[str], seen: "Seen") -> None:
+    async def _forget(self, writer: Writer, stored: Stored, keys: set[str], seen: Seen) -> None:
         vanished = [known for key, known in stored.items() if key[0] in keys and key not in seen.documents]
         await writer.forget(vanished)
         self.summary.deleted_documents += len(vanished)
         self.summary.deleted += sum(len(known.chunk_ids) for known in vanished)
         for key in [key for key in stored if key[0] in keys and key not in seen.documents]:
             seen.documents.add(key)
-
-
-@dataclass(slots=True)
-class Seen:
-    """Which documents came by; `incomplete` are sources of which something could not be read."""
-
-    documents: set[tuple[str, str]] = field(default_factory=set)
-    incomplete: set[str] = field(default_factory=set)
-
-    def note(self, result: Result, summary: Summary) -> bool:
-        """Whether this is to be written; a slug that comes again is a problem."""
-        if isinstance(result, Skipped):
-            self.incomplete.add(result.source)
-            return True
-        key = result.key
-        if key in self.documents:
-            summary.note(
-                Skipped(key[0], Problem(f"{key[0]}: {key[1]}", "the same slug comes twice; the first counts"))
-            )
-            return False
-        self.documents.add(key)
-        return True
 
 
 def _insist(sources: Sequence[Source], seen: Seen, summary: Summary) -> None:
@@ -176,40 +151,3 @@ def _insist(sources: Sequence[Source], seen: Seen, summary: Summary) -> None:
         if source.key not in there:
             why = f" ({summary.skipped[0]})" if summary.skipped else ""
             raise SourceError(f"{source.path}: no document in it{why}")
-
-
-def on_ray(embedders: int, settings: Settings) -> Compute:
-    """Read and cut in one actor, embed in a pool of them, results as they come."""
-
-    def compute(items: Sequence[Item], stored: Stored) -> Iterator[list[Result]]:
-        data = ray.data.from_items([{"item": item} for item in items], override_num_blocks=min(len(items), 8))
-        cut = data.map_batches(
-            Cut,
-            fn_constructor_args=(settings.embedder, dict(stored), settings.chunking),
-            batch_size=1,
-            num_cpus=0.5,
-            concurrency=1,
-        )
-        embedded = cut.map_batches(
-            Embed,
-            fn_constructor_args=(settings.embedder,),
-            batch_size=DOCUMENTS,
-            num_cpus=0.5,
-            concurrency=embedders,
-        )
-        for batch in embedded.iter_batches(batch_size=2 * DOCUMENTS, prefetch_batches=1):
-            yield list(batch["item"])
-
-    return compute
-
-
-def in_process(settings: Settings) -> Compute:
-    """The same stages one after the other, without Ray: for small sets."""
-
-    def compute(items: Sequence[Item], stored: Stored) -> Iterator[list[Result]]:
-        cut, embed = Cut(settings.embedder, stored, settings.chunking), Embed(settings.embedder)
-        for item in items:
-            for batch in cut(column([item])):
-                yield list(embed(batch)["item"])
-
-    return compute

