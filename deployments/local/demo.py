@@ -8,6 +8,7 @@ from app.auth import service as auth
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, Role
 from app.routing import seed
+from app.routing import service as routing
 
 ROLES: dict[str, Role] = {
     "customer@example.com": "customer",
@@ -36,6 +37,16 @@ async def seed_desk(dsn: str, home: Path, staff: Path) -> None:
                 name = f"Demo {role}"
                 await auth.ensure_user(conn, email, name, role, password_hash=hashed)
             await seed.seed(conn, staff)
+    finally:
+        await pool.close()
+
+
+async def has_learnt_triage(dsn: str) -> bool:
+    """Whether a version of triage decides already: the sample's must not take its place."""
+    pool = await db.connect(dsn, max_size=1, statement_timeout_s=5)
+    try:
+        async with db.transaction(pool) as conn:
+            return await routing.active_triage_version(conn) is not None
     finally:
         await pool.close()
 
