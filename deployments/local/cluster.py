@@ -83,13 +83,12 @@ class Cluster:
         log = self.home / "logs" / "ray.log"
         with log.open("wb") as output:
             self.child = subprocess.Popen(
-                self._command(),
+                processes.dying_with_parent(self._command()),
                 env={**os.environ, **self.environ()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=processes.die_with_parent,
             )
         self._wait(log)
         (self.home / "run" / "ray.json").write_text(json.dumps({"address": self.address}))
