@@ -50,6 +50,8 @@ class Upstream:
     """Whether it goes on from an assistant message marked `continue_final_message`."""
     echo: int = 0
     """How many tokens it then repeats."""
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    """What it says instead, one choice an event."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -81,18 +83,21 @@ class Upstream:
         self, response: web.StreamResponse, request: web.Request, body: Any, failure: Failure | None
     ) -> None:
         if failure != "empty" or self.at:
-            await _event(response, {"choices": [_choice({"role": "assistant", "content": ""})]})
+            await _event(response, {"choices": [choice({"role": "assistant", "content": ""})]})
         for number, token in enumerate([*self._tokens(body), None]):
             if number == self.at and failure and await self._fail(response, request, failure):
                 return
             if token is not None:
-                await _event(response, {"choices": [_choice({"content": token})]})
-        await _event(response, {"choices": [_choice({}, "stop")]})
+                await _event(response, {"choices": [token if self.choices else choice({"content": token})]})
+        if not self.choices:
+            await _event(response, {"choices": [choice({}, "stop")]})
         await _event(response, {"choices": [], "usage": USAGE})
         await response.write(b"data: [DONE]\n\n")
 
-    def _tokens(self, body: Any) -> list[str]:
+    def _tokens(self, body: Any) -> list[Any]:
         """All of them, or those that follow the message to go on with."""
+        if self.choices:
+            return self.choices
         last = body["messages"][-1] if body.get("messages") else {}
         if not (self.continues and body.get("continue_final_message")):
             return list(TOKENS)
@@ -114,14 +119,14 @@ class Upstream:
             case "empty":
                 await response.write(b": nothing more\n\n")
             case "content_filter":
-                await _event(response, {"choices": [_choice({}, "content_filter")]})
+                await _event(response, {"choices": [choice({}, "content_filter")]})
                 await response.write(b"data: [DONE]\n\n")
             case _:
                 await _event(response, {"error": ERRORS[failure][1]})
         return True
 
 
-def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+def choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish}
 
 
