@@ -1,7 +1,7 @@
 """Any chain of providers that fail anywhere, for any reason: nothing is repeated, lost or left behind."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,5 +78,7 @@ async def test_whatever_fails(providers: list[Any], may_restart: bool) -> None:
     assert call.usage == (Usage() if failure else call.attempts[-1].usage)
     assert [attempt.outcome for attempt in call.attempts].count("answered") == (failure is None)
     for link in links:
+        sent = cast(Flaky, link.provider).requests
+        assert link.continues or not any("continue_final_message" in request for request in sent)
         async with link.slots.one(0.01):
             pass
