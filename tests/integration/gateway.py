@@ -29,27 +29,32 @@ PRICES = (1.0, 1000.0)
 
 
 @asynccontextmanager
-async def providers(*upstreams: Upstream, retries: Retries | None = None) -> AsyncIterator[Catalogue]:
+async def providers(
+    *upstreams: Upstream,
+    retries: Retries | None = None,
+    slots: int = 4,
+    deadlines: Deadlines = DEADLINES,
+) -> AsyncIterator[Catalogue]:
     """The chain of these upstreams, in this order; each with a breaker that two calls do not open."""
     async with AsyncExitStack() as stack:
         links = []
         for number, upstream in enumerate(upstreams):
             url = await stack.enter_async_context(served(upstream))
             name = f"p{number}"
-            client = openai(name, base_url=url, api_key=f"key-{name}", model=name, connect_timeout_s=0.5)
+            client = openai(name, base_url=url, api_key=f"key-{name}", model=name, connect_timeout_s=5)
             stack.push_async_callback(client.close)
             links.append(
                 Link(
                     client,
                     name,
-                    Slots(4, 4),
+                    Slots(slots, slots),
                     *(PRICES[number], PRICES[number]),
                     continues=upstream.continues,
                     retries=retries or Retries(1, base_s=0.01, ceiling_s=0.1),
                     breaker=Breaker(Tolerance(least_calls=5)),
                 )
             )
-        yield Catalogue(links, DEADLINES)
+        yield Catalogue(links, deadlines)
 
 
 class NamedReranker:

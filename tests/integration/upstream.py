@@ -57,7 +57,7 @@ class Upstream:
     paths: list[str] = field(default_factory=list)
     was_dropped: asyncio.Event = field(default_factory=asyncio.Event)
     """A reader did not wait for the end of an answer."""
-    url: str = ""
+    under_way: int = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -73,10 +73,13 @@ class Upstream:
             return web.Response(text="<html>sign in to the Wi-Fi</html>", content_type="text/html")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        self.under_way += 1
         try:
             await self._stream(response, request, body, failure)
         except (ConnectionError, asyncio.CancelledError):
             self.was_dropped.set()
+        finally:
+            self.under_way -= 1
         return response
 
     async def _stream(
