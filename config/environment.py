@@ -49,6 +49,11 @@ class Environment(BaseModel):
         return os.environ.get(name) or None
 
     @staticmethod
+    def address(name: str) -> str | None:
+        """The address of a hosted provider that differs from one installation to the next."""
+        return os.environ.get(name) or None
+
+    @staticmethod
     def _require(value: SecretStr | None, name: str) -> str:
         if value is None or not value.get_secret_value():
             raise MissingSetting(f"{name} is not set")

@@ -4,10 +4,10 @@ Shapes (replicas, resources) stand in `serve_config.yaml`; secrets and addresses
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FOLDER = Path(__file__).parent
 
@@ -99,18 +99,53 @@ class Provider(Settings):
     """One place an answer can come from. Keys come from `api_key_env` in the environment, never from here."""
 
     name: str
-    kind: Literal["self_hosted", "openai_compatible"]
-    model: str
+    kind: Literal["self_hosted", "openai_compatible", "azure_openai", "anthropic"]
+    model: str = Field(description="what /v1/models calls it, and the provider itself")
     base_url: str | None = None
+    base_url_env: str | None = Field(None, description="where the environment has the address instead")
     api_key_env: str | None = None
+    deployment: str | None = Field(None, description="Azure's name for the model, if it is another one")
+    api_version: str | None = Field(None, description="of Azure's API")
+    continues: bool = Field(False, description="goes on from where a last message of the assistant ends")
     context_tokens: int
     prompt_usd_per_million: float = 0.0
     completion_usd_per_million: float = 0.0
 
 
+class RouteSettings(Settings):
+    """A chain of providers under a name of its own, which callers may use like a model's."""
+
+    name: str
+    providers: tuple[str, ...] = Field(min_length=1, description="names of providers, first to last")
+    weights: tuple[float, ...] = Field(
+        (), description="one a provider: how often it is asked first; 0 comes last; none: always in order"
+    )
+
+
+class BreakerSettings(Settings):
+    """When a provider is left alone for a while, by what one replica sees of it."""
+
+    failure_rate: float = Field(0.5, gt=0, le=1)
+    least_calls: int = Field(10, gt=0, description="in the window; fewer never open the circuit")
+    window_s: float = Field(30.0, gt=0)
+    open_s: float = Field(10.0, gt=0, description="until it is probed")
+    probes: int = Field(2, gt=0, description="calls that have to succeed before it is trusted again")
+
+
+class RetrySettings(Settings):
+    """Before any text, at the same provider, where the failure may pass; with full jitter."""
+
+    at_most: int = Field(1, ge=0)
+    base_s: float = Field(0.2, gt=0)
+    ceiling_s: float = Field(2.0, gt=0, description="a provider whose Retry-After is longer is passed over")
+
+
 class LlmSettings(Settings):
     engine: Engine | None
     providers: tuple[Provider, ...]
+    routes: tuple[RouteSettings, ...] = Field((), description="the assistant answers by the first")
+    breaker: BreakerSettings = BreakerSettings()
+    retries: RetrySettings = RetrySettings()
     max_answer_tokens: int = 120
     connect_timeout_s: float = 3.0
     first_token_timeout_s: float = 20.0
@@ -118,6 +153,18 @@ class LlmSettings(Settings):
     total_timeout_s: float = 60.0
     max_concurrent: int = Field(8, description="streams one replica keeps open at one provider")
     max_waiting: int = Field(32, description="callers that may wait for a slot; more are refused")
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> Self:
+        names = {provider.name for provider in self.providers}
+        for route in self.routes:
+            if unknown := set(route.providers) - names:
+                raise ValueError(f"route {route.name}: no provider {', '.join(sorted(unknown))}")
+            if route.weights and len(route.weights) != len(route.providers):
+                raise ValueError(f"route {route.name}: as many weights as providers, or none")
+            if any(weight < 0 for weight in route.weights):
+                raise ValueError(f"route {route.name}: a weight is less than 0")
+        return self
 
 
 class AssistantSettings(Settings):

@@ -1,5 +1,6 @@
 """Puts the parts of `models` and `app` together on a replica, from its profile, environment and handles."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,13 +10,18 @@ from redis.asyncio import Redis
 from app import cache, db
 from app.knowledge.library import PostgresLibrary
 from config.environment import Environment
-from config.profile import LlmSettings, Profile, Provider
+from config.profile import LlmSettings, Profile, Provider, RouteSettings
 from deployments.remote import SelfHosted
 from models.embedding.protocol import Embedder
+from models.llm import anthropic
+from models.llm.anthropic import Anthropic
+from models.llm.breaker import Breaker, Tolerance
 from models.llm.catalogue import Catalogue
 from models.llm.chain import Deadlines, Link
-from models.llm.openai_compatible import OpenAICompatible
+from models.llm.openai_compatible import AZURE_DIALECT, azure, openai
 from models.llm.protocol import ChatProvider
+from models.llm.retries import Retries
+from models.llm.routes import Route
 from models.llm.slots import Slots
 from models.reranking.protocol import Reranker
 from models.retrieval.milvus import MilvusStore
@@ -52,23 +58,35 @@ def retriever(
 
 def chat_models(settings: LlmSettings, environment: Environment, llm: DeploymentHandle | None) -> Catalogue:
     """The profile's providers in its order; one whose key is missing from the environment is left out."""
-    links = []
+    links: dict[str, Link] = {}
     for provider in settings.providers:
         if (client := _client(provider, settings, environment, llm)) is not None:
-            slots = Slots(settings.max_concurrent, settings.max_waiting)
-            links.append(
-                Link(
-                    client,
-                    provider.model,
-                    slots,
-                    prompt_price=provider.prompt_usd_per_million,
-                    completion_price=provider.completion_usd_per_million,
-                )
-            )
+            links[provider.name] = _link(client, provider, settings)
     deadlines = Deadlines(
         settings.first_token_timeout_s, settings.token_gap_timeout_s, settings.total_timeout_s
     )
-    return Catalogue(links, deadlines)
+    routes = [route for each in settings.routes if (route := _route(each, links)).links]
+    return Catalogue(list(links.values()), deadlines, routes)
+
+
+def _link(client: ChatProvider, provider: Provider, settings: LlmSettings) -> Link:
+    return Link(
+        client,
+        provider.model,
+        Slots(settings.max_concurrent, settings.max_waiting),
+        prompt_price=provider.prompt_usd_per_million,
+        completion_price=provider.completion_usd_per_million,
+        continues=provider.continues,
+        retries=Retries(**settings.retries.model_dump()),
+        breaker=Breaker(Tolerance(**settings.breaker.model_dump())),
+    )
+
+
+def _route(route: RouteSettings, links: Mapping[str, Link]) -> Route:
+    """What the environment has keys for; without any weight left, the order counts."""
+    there = [i for i, name in enumerate(route.providers) if name in links]
+    weights = [route.weights[i] for i in there] if route.weights else []
+    return Route(route.name, [links[route.providers[i]] for i in there], weights)
 
 
 def _client(
@@ -77,15 +95,34 @@ def _client(
     if provider.kind == "self_hosted":
         return SelfHosted(llm, name=provider.name, model=provider.model) if llm else None
     key = environment.api_key(provider.api_key_env) if provider.api_key_env else ""
-    if key is None or provider.base_url is None:
-        return None
-    return OpenAICompatible(
-        provider.name,
-        base_url=provider.base_url,
-        api_key=key,
-        model=provider.model,
-        connect_timeout_s=settings.connect_timeout_s,
-    )
+    url = provider.base_url
+    if provider.base_url_env:
+        url = environment.address(provider.base_url_env)
+    wait = settings.connect_timeout_s
+    match provider.kind:
+        case _ if key is None:
+            return None
+        case "anthropic":
+            return Anthropic(
+                provider.name,
+                api_key=key,
+                model=provider.model,
+                max_tokens=settings.max_answer_tokens,
+                connect_timeout_s=wait,
+                base_url=url or anthropic.BASE_URL,
+            )
+        case _ if url is None:
+            return None
+        case "azure_openai":
+            return azure(
+                provider.name,
+                base_url=url,
+                api_key=key,
+                deployment=provider.deployment or provider.model,
+                connect_timeout_s=wait,
+                api_version=provider.api_version or AZURE_DIALECT,
+            )
+    return openai(provider.name, base_url=url, api_key=key, model=provider.model, connect_timeout_s=wait)
 
 
 def tokenizer_folder(profile: Profile, environment: Environment) -> Path | None:

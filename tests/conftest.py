@@ -9,12 +9,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from app import cache, db
 from config.embedded.stores import Addresses, Stores
 
 TEMPLATE = "eservice_template"
+
+settings.register_profile("eservice", deadline=None)  # a shared machine is slow at times
+settings.load_profile("eservice")
 
 
 @pytest.fixture(scope="session")

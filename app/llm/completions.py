@@ -17,6 +17,7 @@ from app.llm.schemas import ASSISTANT, ChatCompletionIn
 from app.problems import openai_error
 from app.state import State
 from models.agents.protocol import Question, Turn
+from models.llm.continuation import says_something
 from models.llm.errors import NoProviderLeft
 from models.llm.protocol import Usage
 from models.retrieval.passages import Filters
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 class Piece:
     """A part of an answer before it is put into OpenAI's envelope."""
 
-    __slots__ = ("delta", "extra", "finish", "usage")
+    __slots__ = ("delta", "extra", "finish", "restart", "usage")
 
     def __init__(
         self,
@@ -36,15 +37,21 @@ class Piece:
         finish: str | None = None,
         usage: Usage | None = None,
         extra: dict[str, Any] | None = None,
+        restart: bool = False,
     ) -> None:
+        """`restart`: forget the pieces before; only an answer that is not streamed has any."""
         self.delta = delta or {}
         self.finish = finish
         self.usage = usage
         self.extra = extra or {}
+        self.restart = restart
 
 
 def question(who: Identity, body: ChatCompletionIn) -> Question:
     """The last user message, with what was said before it."""
+    if not body.wants_plain_text:
+        param = "tools" if body.tools else "response_format"
+        raise Invalid(f"{ASSISTANT} answers in plain text; ask another model for this.", param=param)
     turns = [Turn(cast(Any, m.role), m.text) for m in body.messages if m.role in {"user", "assistant"}]
     if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
         raise Invalid("The last message must be the user's question.", param="messages")
@@ -53,7 +60,7 @@ def question(who: Identity, body: ChatCompletionIn) -> Question:
         tuple(turns[:-1]),
         Filters(audiences=who.audiences),
         max_tokens=body.limit,
-        may_restart=False,
+        may_restart=not body.stream,
     )
 
 
@@ -68,6 +75,9 @@ async def from_assistant(state: State, who: Identity, asked: Question) -> AsyncI
                     case "delta":
                         text += event.data["text"]
                         yield Piece({"content": event.data["text"]})
+                    case "restart":
+                        text = ""
+                        yield Piece(restart=True)
                     case "citation":
                         citations.append(event.data)
                     case "handoff":
@@ -86,14 +96,20 @@ async def from_assistant(state: State, who: Identity, asked: Question) -> AsyncI
 
 
 async def from_model(state: State, body: ChatCompletionIn) -> AsyncIterator[Piece]:
-    """A model's own answer, piece by piece, as its provider says it."""
+    """A model's own answer, piece by piece, as its provider says it.
+
+    The first piece says something, so that a provider's opening words do not cost a failure its status.
+    """
     call = service.start(state, body)
     try:
-        async for chunk in call:
-            choice: dict[str, Any] = next(iter(chunk.raw.get("choices") or []), {})
-            extra = {"logprobs": choice["logprobs"]} if choice.get("logprobs") else {}
-            if choice:
-                yield Piece(choice.get("delta"), finish=choice.get("finish_reason"), extra=extra)
+        async with aclosing(cast(Any, aiter(call))) as chunks:
+            async for chunk in chunks:
+                choice: dict[str, Any] = next(iter(chunk.raw.get("choices") or []), {})
+                extra = {"logprobs": choice["logprobs"]} if choice.get("logprobs") else {}
+                if chunk.restart:
+                    yield Piece(restart=True)
+                elif says_something(chunk) or chunk.finish_reason:
+                    yield Piece(choice.get("delta"), finish=choice.get("finish_reason"), extra=extra)
     except NoProviderLeft as error:
         raise service.failure(error) from error
     yield Piece(usage=call.usage)
@@ -102,16 +118,19 @@ async def from_model(state: State, body: ChatCompletionIn) -> AsyncIterator[Piec
 async def stream(pieces: AsyncIterator[Piece], body: ChatCompletionIn) -> AsyncIterator[bytes]:
     """OpenAI's `chat.completion.chunk`s, ended by [DONE]; an error in the middle ends it as OpenAI does."""
     envelope = _envelope(body.model, "chat.completion.chunk")
+    if body.wants_usage:
+        envelope["usage"] = None  # on every chunk but the last, as OpenAI has it
     usage = Usage()
     opening: dict[str, Any] = {"role": "assistant", "content": ""}
     try:
         async for piece in pieces:
             usage = piece.usage or usage
-            if piece.delta or piece.finish:
+            delta = {key: value for key, value in piece.delta.items() if key != "role"}
+            if delta or piece.finish:
                 logprobs = piece.extra.pop("logprobs", None)
                 choice = {
                     "index": 0,
-                    "delta": opening | piece.delta,
+                    "delta": opening | delta,
                     "finish_reason": piece.finish,
                     "logprobs": logprobs,
                 }
@@ -129,23 +148,45 @@ async def stream(pieces: AsyncIterator[Piece], body: ChatCompletionIn) -> AsyncI
 
 async def whole(pieces: AsyncIterator[Piece], body: ChatCompletionIn) -> dict[str, Any]:
     """The answer in one `chat.completion` object."""
-    message: dict[str, Any] = {"role": "assistant", "content": ""}
+    message = _Message()
     extra: dict[str, Any] = {}
     finish, usage = "stop", Usage()
-    calls: dict[int, dict[str, Any]] = {}
     async for piece in pieces:
-        message["content"] += piece.delta.get("content") or ""
-        for call in piece.delta.get("tool_calls") or []:
-            _merge_call(calls.setdefault(call.get("index", 0), {}), call)
+        message = _Message() if piece.restart else message
+        message.add(piece)
         finish, usage = piece.finish or finish, piece.usage or usage
         extra |= {key: value for key, value in piece.extra.items() if key != "logprobs"}
-    if calls:
-        message["tool_calls"] = [calls[index] for index in sorted(calls)]
-        message["content"] = message["content"] or None
-    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+    choice = {"index": 0, "message": message.json(), "finish_reason": finish, "logprobs": message.logprobs}
     return (
         _envelope(body.model, "chat.completion") | {"choices": [choice], "usage": usage_json(usage)} | extra
     )
+
+
+class _Message:
+    """An answer put together from its pieces."""
+
+    def __init__(self) -> None:
+        self.logprobs: dict[str, Any] | None = None
+        self._texts: dict[str, str] = {"content": ""}
+        self._calls: dict[int, dict[str, Any]] = {}
+
+    def add(self, piece: Piece) -> None:
+        for key, value in piece.delta.items():
+            if isinstance(value, str) and key != "role":
+                self._texts[key] = self._texts.get(key, "") + value
+        for call in piece.delta.get("tool_calls") or []:
+            _merge_call(self._calls.setdefault(call.get("index", 0), {}), call)
+        for key, tokens in (piece.extra.get("logprobs") or {}).items():
+            self.logprobs = self.logprobs or {}
+            before = self.logprobs.get(key)
+            self.logprobs[key] = [*(before or ()), *tokens] if tokens else before
+
+    def json(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "refusal": None, **self._texts}
+        if self._calls:
+            message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
+            message["content"] = message["content"] or None
+        return message
 
 
 def _merge_call(whole_call: dict[str, Any], part: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """OpenAI's wire under /v1, as far as it is checked here; other fields go to the provider as they are."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ASSISTANT = "eservice-assistant"
 
@@ -14,6 +14,16 @@ class ChatMessage(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.role == "tool" and not self.tool_call_id:
+            raise ValueError("a message of role 'tool' needs the tool_call_id it answers")
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise ValueError("content is missing; only an assistant message with tool_calls may do without")
+        return self
 
     @property
     def text(self) -> str:
@@ -21,6 +31,38 @@ class ChatMessage(BaseModel):
         if isinstance(self.content, list):
             return "\n".join(str(part.get("text", "")) for part in self.content)
         return self.content or ""
+
+
+class Function(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class Tool(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["function"]
+    function: Function
+
+
+class JsonSchema(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class ResponseFormat(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema is missing")
+        return self
 
 
 class ChatCompletionIn(BaseModel):
@@ -32,7 +74,31 @@ class ChatCompletionIn(BaseModel):
     stream_options: dict[str, Any] | None = None
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    n: Literal[1] = 1
+    n: Literal[1] | None = 1
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    tools: list[Tool] | None = Field(None, max_length=128)
+    tool_choice: Literal["none", "auto", "required"] | Tool | None = None
+    response_format: ResponseFormat | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise ValueError("stream_options is only allowed when stream is true")
+        if self.tool_choice is not None and not self.tools:
+            raise ValueError("tool_choice is only allowed when tools are given")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs is only allowed when logprobs is true")
+        if isinstance(self.tool_choice, Tool) and self.tool_choice.function.name not in self._tool_names():
+            raise ValueError("tool_choice names a function that is not among the tools")
+        return self
+
+    def _tool_names(self) -> set[str]:
+        return {tool.function.name for tool in self.tools or ()}
 
     @property
     def limit(self) -> int | None:
@@ -41,6 +107,10 @@ class ChatCompletionIn(BaseModel):
     @property
     def wants_usage(self) -> bool:
         return bool((self.stream_options or {}).get("include_usage"))
+
+    @property
+    def wants_plain_text(self) -> bool:
+        return not self.tools and (self.response_format is None or self.response_format.type == "text")
 
 
 class EmbeddingsIn(BaseModel):

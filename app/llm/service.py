@@ -1,5 +1,6 @@
 """What stands behind /v1: which models there are, who may use them, and what is kept of an answer."""
 
+import math
 from typing import Any
 from uuid import UUID
 
@@ -25,10 +26,24 @@ class ModelsDown(Unavailable):
     """No provider of this model answers at the moment; try again soon."""
 
 
+class RateLimited(ServiceError):
+    """Every provider of this model refuses more requests at the moment; try again later."""
+
+    status = 429
+
+
 class RequestRefused(ServiceError):
     """The model refused this request."""
 
     status = 400
+
+
+class ContextLengthExceeded(RequestRefused):
+    """The messages and the answer asked for are longer than any provider of this model takes."""
+
+
+class ContentFilter(RequestRefused):
+    """The filters of this model's providers stopped the answer."""
 
 
 def models(state: State) -> list[ModelCard]:
@@ -51,17 +66,27 @@ def require(state: State, who: Identity, model: str, task: str) -> None:
 
 def start(state: State, body: ChatCompletionIn) -> Call:
     """An answer straight from a model, its messages and options as the caller gave them."""
-    request = body.model_dump(exclude_none=True, exclude={"stream", "stream_options"})
-    return state.chat_models.start(request)
+    given = body.model_dump(exclude_unset=True, exclude={"stream", "stream_options"})
+    request = {key: value for key, value in given.items() if value is not None}
+    return state.chat_models.start(request, may_restart=not body.stream)
 
 
 def failure(error: NoProviderLeft) -> ServiceError:
     """What the caller is told when the last provider has failed."""
     last: ProviderError = error.last
-    if last.reason == "rejected":
-        refused = RequestRefused(last.detail)
-        refused.status = last.status or 400
-        return refused
+    match last.reason:
+        case "context_length":
+            return ContextLengthExceeded(last.detail, param="messages")
+        case "content_filter":
+            return ContentFilter(last.detail)
+        case "rejected":
+            refused = RequestRefused(last.detail)
+            refused.status = last.status or 400
+            return refused
+        case "rate_limited":
+            limited = RateLimited()
+            limited.headers = {"Retry-After": str(math.ceil(last.retry_after or 1))}
+            return limited
     return ModelsDown()
 
 

@@ -6,8 +6,9 @@ there is and an offer to open a ticket.
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from models.agents.attribution import credited
 from models.agents.protocol import Event, Outcome, Question
@@ -25,6 +26,7 @@ NOT_FOUND = (
 )
 NO_MODEL = "I cannot write an answer at the moment. These passages are the closest I found:"
 CUT_OFF = "The model stopped in the middle of the answer; ask again."
+FILTERED = "A filter of the model's provider stopped the answer; ask in other words."
 OFFER = "If they do not help, open a ticket and a person will look at it."
 FOLLOW_UP_WORDS = 8
 
@@ -102,15 +104,20 @@ class Answerer:
             self._request(question, packed), may_restart=question.may_restart
         )
         try:
-            async for chunk in result.call:
-                if chunk.restart:
-                    result.text = ""
-                    yield Event("restart", {"reason": "provider_failed"})
-                elif chunk.text:
-                    if not result.text:
-                        result.latency_ms["first_token"] = _ms_since(started)
-                    result.text += chunk.text
-                    yield Event("delta", {"text": chunk.text})
+            async with aclosing(cast(Any, aiter(result.call))) as chunks:
+                async for chunk in chunks:
+                    if chunk.restart:
+                        result.text = ""
+                        yield Event("restart", {"reason": "provider_failed"})
+                    elif chunk.text:
+                        if not result.text:
+                            result.latency_ms["first_token"] = _ms_since(started)
+                        result.text += chunk.text
+                        yield Event("delta", {"text": chunk.text})
+                    if chunk.finish_reason == "content_filter":  # nothing else was allowed to follow it
+                        result.outcome = "interrupted"
+                        yield Event("error", {"reason": "content_filter", "detail": FILTERED})
+                        return
         except NoProviderLeft as error:
             if error.after_text and not question.may_restart:
                 result.outcome = "interrupted"

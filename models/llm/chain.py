@@ -1,19 +1,24 @@
-"""One answer from the first provider that gives it: deadlines, slots and fallback, in the caller's process.
+"""One answer from the first provider that gives it: deadlines, slots, retries and fallback.
 
-A provider that fails before its first text is followed by the next one, unseen. One that fails later has
-already been read: with `may_restart` the next provider begins again after a chunk marked `restart`, without
-it the answer ends in `NoProviderLeft`. Nothing is ever said twice unmarked, and nothing waits for ever.
+Runs in the caller's process. A provider that fails before its first text is asked again or followed by the
+next one, unseen. One that fails later has already been read: a provider that can continue a prefix goes on
+from there; else, with `may_restart`, the next one begins again after a chunk marked `restart`; else the
+answer ends in `NoProviderLeft`. Nothing is ever said twice unmarked, and nothing waits for ever.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, cast
 
-from models.llm.errors import FATAL, NoProviderLeft, ProviderError, Reason
+from models.llm import continuation
+from models.llm.breaker import Breaker
+from models.llm.errors import FATAL, REFUSALS, NoProviderLeft, ProviderError, Reason
 from models.llm.protocol import Attempt, ChatProvider, ChatRequest, Chunk, Usage
+from models.llm.retries import Retries
 from models.llm.slots import Slots
 
 
@@ -35,6 +40,10 @@ class Link:
     slots: Slots
     prompt_price: float = 0.0
     completion_price: float = 0.0
+    continues: bool = False
+    """Whether it goes on from where a last message of the assistant ends (`models.llm.continuation`)."""
+    retries: Retries = field(default_factory=Retries)
+    breaker: Breaker = field(default_factory=Breaker)
 
 
 class ChainCall:
@@ -50,27 +59,45 @@ class ChainCall:
         self._request = request
         self._deadlines = deadlines
         self._may_restart = may_restart
-        self._said_something = False
+        self._forget()
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
         return self._stream()
 
     async def _stream(self) -> AsyncIterator[Chunk]:
         end = time.monotonic() + self._deadlines.total
+        failure: ProviderError | None = None
         for link in self._links:
+            if self._shown and not self._can_go_on(link, failure):
+                if not self._may_restart:
+                    continue  # a later one may be able to
+                yield Chunk(restart=True)
+                self._forget()
             try:
-                async with aclosing(cast(Any, self._attempt(link, end))) as chunks:
-                    if self._said_something:
-                        yield Chunk(restart=True)
-                        self._said_something = False
+                async with aclosing(cast(Any, self._tries(link, end))) as chunks:
                     async for chunk in chunks:
                         yield chunk
                 return
             except ProviderError as error:
-                last = error
-                if error.reason in FATAL or (self._said_something and not self._may_restart):
+                failure = error if failure is None or failure.reason not in REFUSALS else failure
+                if error.reason in FATAL or time.monotonic() >= end:
                     break
-        raise NoProviderLeft(self.attempts, last, after_text=self._said_something) from last
+        failure = failure or ProviderError("connect", "no provider is configured")
+        raise NoProviderLeft(self.attempts, failure, after_text=self._shown) from failure
+
+    async def _tries(self, link: Link, end: float) -> AsyncIterator[Chunk]:
+        """The first try and its retries; what somebody has read is not tried again."""
+        for tried in count():
+            try:
+                async with aclosing(cast(Any, self._attempt(link, end))) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            except ProviderError as error:
+                wait = link.retries.wait(error, tried, end - time.monotonic())
+                if wait is None or self._shown:
+                    raise
+            await asyncio.sleep(wait)
 
     async def _attempt(self, link: Link, end: float) -> AsyncIterator[Chunk]:
         attempt = Attempt(link.provider.name, link.model)
@@ -78,17 +105,16 @@ class ChainCall:
         started = time.monotonic()
         try:
             async with AsyncExitStack() as stack:
+                stack.enter_context(link.breaker.call())
                 wait = min(self._deadlines.first_token, end - started)
                 await stack.enter_async_context(link.slots.one(wait))
-                stream = await stack.enter_async_context(
-                    aclosing(cast(Any, link.provider.stream(self._request)))
-                )
-                async for chunk in self._timed(stream, end):
+                async for chunk in self._answer(stack, link, end):
                     if attempt.first_token_ms is None and chunk.text:
                         attempt.first_token_ms = _ms_since(started)
-                    self._said_something = self._said_something or bool(chunk.text)
-                    if chunk.usage:
-                        self._bill(link, chunk.usage)
+                    self._note(chunk)
+                    self._bill(link, attempt, chunk.usage)
+                    if chunk.finish_reason == "content_filter" and (self._may_restart or not self._shown):
+                        raise ProviderError("content_filter", "the provider's filter stopped the answer")
                     yield chunk
             attempt.outcome = "answered"
         except ProviderError as error:
@@ -99,6 +125,16 @@ class ChainCall:
             raise
         finally:
             attempt.total_ms = _ms_since(started)
+
+    def _answer(self, stack: AsyncExitStack, link: Link, end: float) -> AsyncIterator[Chunk]:
+        """The provider's stream, closed with `stack`; it goes on from what was said, if anything was."""
+        said, request = self._said, self._request
+        if said:
+            request = continuation.of(request, said, self._pieces)
+        stream = link.provider.stream(request)
+        stack.push_async_callback(cast(Any, stream).aclose)
+        timed = self._timed(stream, end)
+        return continuation.trimmed(said, timed) if said else timed
 
     async def _timed(self, stream: AsyncIterator[Chunk], end: float) -> AsyncIterator[Chunk]:
         """`stream`, with a limit on each wait: longer before the first chunk, shorter between two."""
@@ -116,17 +152,40 @@ class ChainCall:
                     "total_timeout" if left <= limit else reason, f"silent for {min(limit, left):.1f} s"
                 ) from error
             yield chunk
-            if chunk.text or chunk.finish_reason:
+            if continuation.says_something(chunk) or chunk.finish_reason:
                 limit, reason = self._deadlines.token_gap, "stalled"
 
-    def _bill(self, link: Link, usage: Usage) -> None:
-        self.usage = Usage(
-            self.usage.prompt_tokens + usage.prompt_tokens,
-            self.usage.completion_tokens + usage.completion_tokens,
-        )
-        self.cost_usd += (
+    def _can_go_on(self, link: Link, failure: ProviderError | None) -> bool:
+        """Not after a filter's stop: what is filtered is not to be gone on with elsewhere."""
+        filtered = failure is not None and failure.reason == "content_filter"
+        return link.continues and self._plain and not filtered and continuation.possible(self._request)
+
+    def _forget(self) -> None:
+        self._said = ""
+        self._pieces = 0
+        self._shown = False
+        self._plain = True
+
+    def _note(self, chunk: Chunk) -> None:
+        if continuation.says_something(chunk):
+            self._said += chunk.text
+            self._pieces += 1
+            self._shown = True
+            self._plain = self._plain and bool(chunk.text)
+
+    def _bill(self, link: Link, attempt: Attempt, usage: Usage | None) -> None:
+        """Usage is what the attempt came to so far: a provider may send it more than once."""
+        if usage is None:
+            return
+        attempt.usage = usage
+        attempt.cost_usd = (
             usage.prompt_tokens * link.prompt_price + usage.completion_tokens * link.completion_price
         ) / 1_000_000
+        self.usage = Usage(
+            sum(each.usage.prompt_tokens for each in self.attempts),
+            sum(each.usage.completion_tokens for each in self.attempts),
+        )
+        self.cost_usd = sum(each.cost_usd for each in self.attempts)
 
 
 def _ms_since(started: float) -> float:

@@ -6,20 +6,48 @@ from typing import Literal, TypeAlias
 from models.llm.protocol import Attempt
 
 Reason: TypeAlias = Literal[
-    "busy", "connect", "first_token_timeout", "stalled", "total_timeout", "rate_limited", "rejected", "broken"
+    "busy",
+    "circuit_open",
+    "connect",
+    "first_token_timeout",
+    "stalled",
+    "total_timeout",
+    "rate_limited",
+    "misconfigured",
+    "broken",
+    "context_length",
+    "content_filter",
+    "rejected",
 ]
 
 FATAL: frozenset[Reason] = frozenset({"rejected"})
 """The request itself is at fault: another provider would refuse it too."""
 
+REFUSALS: frozenset[Reason] = frozenset({"rejected", "context_length", "content_filter"})
+"""The provider is well and will not answer this request; of the last two, another one may."""
+
+FAULTS: frozenset[Reason] = frozenset(
+    {"connect", "first_token_timeout", "stalled", "rate_limited", "misconfigured", "broken"}
+)
+"""What speaks against the provider, whatever is asked."""
+
+PASSING: frozenset[Reason] = frozenset({"connect", "rate_limited", "broken"})
+"""What may be over a moment later. A time-out is not among them: it has used up the caller's patience."""
+
 
 class ProviderError(Exception):
-    """A provider failed; `reason` says how, `status` is the HTTP status where there was one."""
+    """A provider failed; `reason` says how, `status` is the HTTP status where there was one.
 
-    def __init__(self, reason: Reason, detail: str, *, status: int | None = None) -> None:
+    `retry_after` is how long the provider asked to be left alone, in seconds.
+    """
+
+    def __init__(
+        self, reason: Reason, detail: str, *, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         self.reason = reason
         self.detail = detail
         self.status = status
+        self.retry_after = retry_after
         super().__init__(f"{reason}: {detail}")
 
 
@@ -28,7 +56,10 @@ class UnknownModel(LookupError):
 
 
 class NoProviderLeft(Exception):
-    """Every provider of the chain failed; `attempts` says how each did."""
+    """Every provider of the chain failed; `attempts` says how each did.
+
+    `last` is the refusal that the caller can do something about, if there was one, else the last failure.
+    """
 
     def __init__(self, attempts: Sequence[Attempt], last: ProviderError, *, after_text: bool) -> None:
         self.attempts = tuple(attempts)

@@ -51,6 +51,9 @@ class Attempt:
     first_token_ms: float | None = None
     total_ms: float | None = None
     error: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    """What the provider said it took; one that died in mid-answer said nothing."""
+    cost_usd: float = 0.0
 
 
 class Call(Protocol):

@@ -19,7 +19,8 @@ class Slots:
             raise ProviderError("busy", "too many callers wait for this provider")
         self._room -= 1
         try:
-            await asyncio.wait_for(self._free.acquire(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for of 3.11 can swallow a cancellation
+                await self._free.acquire()
         except TimeoutError as error:
             raise ProviderError("busy", "no slot became free in time") from error
         finally:

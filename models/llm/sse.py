@@ -4,8 +4,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from models.llm.continuation import says_something
 from models.llm.errors import ProviderError
 from models.llm.protocol import Chunk, Usage
+from models.llm.refusals import refused
 
 DONE = "[DONE]"
 
@@ -13,20 +15,25 @@ DONE = "[DONE]"
 async def chunks(lines: AsyncIterator[str]) -> AsyncIterator[Chunk]:
     """The chunks of an OpenAI stream, from its `data:` lines; `ProviderError` on anything else.
 
-    A stream that ends without `[DONE]` and without a finish reason is broken: the answer may be cut.
+    A stream that ends without `[DONE]` and without a finish reason is broken: the answer may be cut. So is
+    one that ends before it began.
     """
-    finished = False
+    begun = finished = False
     async for line in lines:
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
-        if data == DONE:
+        if data == DONE and begun:
             return
+        if data == DONE:
+            break
         chunk = parse(data)
         finished = finished or chunk.finish_reason is not None
+        begun = begun or finished or says_something(chunk)
         yield chunk
     if not finished:
-        raise ProviderError("broken", "the stream ended in the middle of the answer")
+        where = "in the middle of the answer" if begun else "before the answer began"
+        raise ProviderError("broken", f"the stream ended {where}")
 
 
 def parse(data: str) -> Chunk:
@@ -39,6 +46,13 @@ def parse(data: str) -> Chunk:
         raise ProviderError("broken", "the stream holds JSON that is not a chunk")
     if raw.get("error") or raw.get("object") == "error":
         raise refused(raw)
+    try:
+        return _chunk(raw)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ProviderError("broken", "the stream holds JSON that is not a chunk") from error
+
+
+def _chunk(raw: dict[str, Any]) -> Chunk:
     choice: dict[str, Any] = next(iter(raw.get("choices") or []), {})
     usage = raw.get("usage")
     return Chunk(
@@ -47,16 +61,3 @@ def parse(data: str) -> Chunk:
         finish_reason=choice.get("finish_reason"),
         usage=Usage(usage["prompt_tokens"], usage.get("completion_tokens") or 0) if usage else None,
     )
-
-
-def refused(raw: dict[str, Any], status: int | None = None) -> ProviderError:
-    """The error that an OpenAI error object stands for."""
-    error = raw.get("error") if isinstance(raw.get("error"), dict) else raw
-    detail = str((error or {}).get("message") or raw)[:500]
-    code = status or (error or {}).get("code")
-    status = code if isinstance(code, int) else None
-    if status == 429:
-        return ProviderError("rate_limited", detail, status=status)
-    if status is not None and 400 <= status < 500:
-        return ProviderError("rejected", detail, status=status)
-    return ProviderError("broken", detail, status=status)

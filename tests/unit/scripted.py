@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 from models.llm.catalogue import Catalogue
 from models.llm.chain import Deadlines, Link
-from models.llm.errors import ProviderError
+from models.llm.errors import ProviderError, Reason
 from models.llm.protocol import ChatRequest, Chunk, Usage
 from models.llm.slots import Slots
 
@@ -15,7 +15,7 @@ DEADLINES = Deadlines(first_token=0.15, token_gap=0.1, total=1.0)
 
 
 class Scripted:
-    """Says `words`; before word number `at` it does what `then` says: die, stall or reject."""
+    """Says `words`; before word number `at` it does what `then` says: die, stall, or fail."""
 
     def __init__(
         self, name: str, *, at: int | None = None, then: str = "die", words: list[str] | None = None
@@ -44,7 +44,8 @@ class Scripted:
     async def _act(self) -> None:
         if self.then == "stall":
             await asyncio.sleep(30)
-        raise ProviderError("rejected" if self.then == "reject" else "broken", "scripted")
+        reason = {"reject": "rejected", "die": "broken"}.get(self.then, self.then)
+        raise ProviderError(cast(Reason, reason), "scripted")
 
     async def is_up(self) -> bool:
         return True
