@@ -13,7 +13,15 @@ from app.tickets.states import Status
 SELECT = """
 SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.name AS queue, t.intent,
        t.language, t.sentiment, t.tags, t.custom, t.triage, t.version, t.created_at, t.updated_at,
-       t.assignee_id, a.name AS assignee_name, t.customer_id, c.name AS customer_name
+       t.assignee_id, a.name AS assignee_name, t.customer_id, c.name AS customer_name,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'kind', k.kind, 'target_at', k.target_at, 'warned', k.warned,
+                   'state', CASE WHEN k.warned >= 100 OR k.target_at <= coalesce(k.ended_at, now())
+                                 THEN 'breached'
+                                 WHEN k.ended_at IS NOT NULL THEN 'met'
+                                 WHEN k.since IS NULL THEN 'paused' ELSE 'active' END)
+                 ORDER BY k.started_at, k.kind), '[]')
+          FROM sla_clocks k WHERE k.ticket_id = t.id) AS sla
   FROM tickets t
   JOIN users c ON c.id = t.customer_id
   LEFT JOIN users a ON a.id = t.assignee_id
@@ -57,6 +65,15 @@ async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
     # Two statements: one that waited for the lock would show joined rows as they were before the wait.
     await conn.execute("SELECT 1 FROM tickets WHERE id = $1 FOR NO KEY UPDATE", ticket_id)
     return await get(conn, ticket_id)
+
+
+async def lock_free(conn: Connection, ticket_ids: Sequence[UUID]) -> list[UUID]:
+    """Lock those of the tickets that nobody holds; which they are."""
+    rows = await conn.fetch(
+        "SELECT id FROM tickets WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+        list(ticket_ids),
+    )
+    return [row["id"] for row in rows]
 
 
 async def page(conn: Connection, filters: Filters, before: UUID | None, limit: int) -> list[Ticket]:
@@ -132,6 +149,13 @@ async def set_assignee(conn: Connection, ticket_id: UUID, user_id: UUID) -> None
         "UPDATE tickets SET assignee_id = $2, version = version + 1, updated_at = now() WHERE id = $1",
         ticket_id,
         user_id,
+    )
+
+
+async def clear_assignee(conn: Connection, ticket_id: UUID) -> None:
+    await conn.execute(
+        "UPDATE tickets SET assignee_id = NULL, version = version + 1, updated_at = now() WHERE id = $1",
+        ticket_id,
     )
 
 

@@ -91,6 +91,15 @@ class Person(BaseModel):
     name: str
 
 
+class Promise(BaseModel):
+    """What the customer was promised, and how that stands."""
+
+    kind: Literal["first_response", "next_response", "resolution"]
+    state: Literal["active", "paused", "met", "breached"]
+    target_at: datetime | None = Field(description="null while it is paused")
+    warned: int = Field(description="per cent of the target at which it was last warned of")
+
+
 class Ticket(BaseModel):
     id: UUID
     number: int = Field(description="for people to say on the phone")
@@ -109,6 +118,7 @@ class Ticket(BaseModel):
     triage: dict[str, JsonValue] | None = Field(
         description="version, probabilities and reasons of the decision; only agents and above see it"
     )
+    sla: list[Promise]
     version: int = Field(description="the ETag; it grows with every change of the ticket itself")
     created_at: datetime
     updated_at: datetime

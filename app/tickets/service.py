@@ -9,7 +9,7 @@ from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 from app.jobs import service as jobs
-from app.tickets import idempotency, repository
+from app.tickets import followers, idempotency, repository
 from app.tickets.schemas import (
     BacklogJob,
     Event,
@@ -62,6 +62,7 @@ async def create(
     await repository.add_event(conn, ticket_id, actor(who), "created", data)
     payload = TicketJob(ticket_id=ticket_id).model_dump(mode="json")
     await jobs.enqueue(conn, TRIAGE_TICKET, payload, dedupe_key=str(ticket_id))
+    await followers.tell(conn, ticket_id, "changed")
     return await get(conn, who, ticket_id)
 
 
@@ -98,7 +99,8 @@ async def patch(
     await repository.change(conn, ticket_id, change, queue_id)
     await repository.add_event(conn, ticket_id, actor(who), "changed", data)
     if change.queue and ticket.assignee is None:
-        await _wake_routing(conn, BacklogJob(queue=change.queue))
+        await wake_routing(conn, BacklogJob(queue=change.queue))
+    await followers.tell(conn, ticket_id, "changed")
     return await get(conn, who, ticket_id)
 
 
@@ -133,6 +135,9 @@ async def add_message(conn: Connection, who: Identity, ticket_id: UUID, draft: M
     await repository.add_event(conn, ticket_id, actor(who), kind, {"message_id": str(message_id)})
     if who.id == ticket.customer.id and ticket.status in REOPENED_BY_REPLY:
         await _move(conn, actor(who), ticket, "open")
+    if not draft.internal:
+        is_customer = who.id == ticket.customer.id
+        await followers.tell(conn, ticket_id, "customer_message" if is_customer else "reply")
     return await repository.message(conn, message_id)
 
 
@@ -167,12 +172,13 @@ async def _move(conn: Connection, by: str, ticket: Ticket, to: Status) -> None:
     await repository.set_status(conn, ticket.id, to)
     await repository.add_event(conn, ticket.id, by, "status_changed", {"from": ticket.status, "to": to})
     if to in ENDED and ticket.status not in ENDED and ticket.assignee:
-        await _wake_routing(conn, BacklogJob(agent_id=ticket.assignee.id))
+        await wake_routing(conn, BacklogJob(agent_id=ticket.assignee.id))
     if to not in ENDED and ticket.assignee is None and ticket.queue:
-        await _wake_routing(conn, BacklogJob(queue=ticket.queue))
+        await wake_routing(conn, BacklogJob(queue=ticket.queue))
+    await followers.tell(conn, ticket.id, "changed")
 
 
-async def _wake_routing(conn: Connection, reason: BacklogJob) -> None:
+async def wake_routing(conn: Connection, reason: BacklogJob) -> None:
     """Routing stands above tickets: it is told by a job."""
     payload = reason.model_dump(mode="json")
     await jobs.enqueue(conn, ASSIGN_BACKLOG, payload, dedupe_key=f"{reason.agent_id or reason.queue}")
