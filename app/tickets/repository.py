@@ -7,7 +7,18 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection
-from app.tickets.schemas import Decision, Event, Filters, Message, Person, Ticket, TicketDraft, TicketPatch
+from app.tickets.schemas import (
+    Csat,
+    CsatDraft,
+    Decision,
+    Event,
+    Filters,
+    Message,
+    Person,
+    Ticket,
+    TicketDraft,
+    TicketPatch,
+)
 from app.tickets.states import Status
 
 SELECT = """
@@ -21,7 +32,8 @@ SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.na
                                  WHEN k.ended_at IS NOT NULL THEN 'met'
                                  WHEN k.since IS NULL THEN 'paused' ELSE 'active' END)
                  ORDER BY k.started_at, k.kind), '[]')
-          FROM sla_clocks k WHERE k.ticket_id = t.id) AS sla
+          FROM sla_clocks k WHERE k.ticket_id = t.id) AS sla,
+       (SELECT to_jsonb(s) FROM ticket_csat s WHERE s.ticket_id = t.id) AS csat
   FROM tickets t
   JOIN users c ON c.id = t.customer_id
   LEFT JOIN users a ON a.id = t.assignee_id
@@ -84,6 +96,7 @@ async def page(conn: Connection, filters: Filters, before: UUID | None, limit: i
         "t.queue_id = (SELECT id FROM queues WHERE name = ${})": filters.queue,
         "t.priority = ${}::text::ticket_priority": filters.priority,
         "t.assignee_id = ${}": filters.assignee,
+        "t.search @@ websearch_to_tsquery('english', ${})": filters.q,
         "t.id < ${}": before,
     }
     used = [(clause, value) for clause, value in conditions.items() if value is not None]
@@ -157,6 +170,31 @@ async def clear_assignee(conn: Connection, ticket_id: UUID) -> None:
         "UPDATE tickets SET assignee_id = NULL, version = version + 1, updated_at = now() WHERE id = $1",
         ticket_id,
     )
+
+
+async def is_staff(conn: Connection, user_id: UUID) -> bool:
+    """Whether tickets can be given to this person."""
+    found = await conn.fetchval(
+        "SELECT true FROM users WHERE id = $1 AND active AND role <> 'customer'", user_id
+    )
+    return bool(found)
+
+
+async def set_csat(conn: Connection, ticket_id: UUID, draft: CsatDraft) -> Csat:
+    row = await conn.fetchrow(
+        """
+        INSERT INTO ticket_csat (ticket_id, score, comment) VALUES ($1, $2, $3)
+        ON CONFLICT (ticket_id) DO UPDATE
+           SET score = excluded.score, comment = excluded.comment, updated_at = now()
+        RETURNING score, comment, updated_at
+        """,
+        ticket_id,
+        draft.score,
+        draft.comment,
+    )
+    if row is None:
+        raise AssertionError("INSERT ... RETURNING has a row")
+    return Csat(**row)
 
 
 async def queue_id(conn: Connection, name: str) -> UUID | None:

@@ -25,7 +25,7 @@ from app.tickets.states import ENDED, REOPENED_BY_REPLY, TRANSITIONS, Status, le
 
 TRIAGE_TICKET = "triage_ticket"
 ASSIGN_BACKLOG = "assign_backlog"
-CUSTOMERS_SEE = ("created", "status_changed", "message_added")
+CUSTOMERS_SEE = ("created", "status_changed", "message_added", "rated")
 
 
 class TicketNotFound(NotFound):
@@ -85,7 +85,7 @@ async def patch(
     conn: Connection, who: Identity, ticket_id: UUID, change: TicketPatch, *, versions: frozenset[int] | None
 ) -> Ticket:
     """Change fields of a ticket whose version is one of `versions`; `None` means whatever it is."""
-    ticket = await _locked(conn, who, ticket_id)
+    ticket = await locked(conn, who, ticket_id)
     if not who.is_staff:
         raise Forbidden
     if versions is not None and ticket.version not in versions:
@@ -106,7 +106,7 @@ async def patch(
 
 async def transition(conn: Connection, who: Identity, ticket_id: UUID, to: Status) -> Ticket:
     """Move a ticket along; of two people at once, the second sees what the first made of it."""
-    ticket = await _locked(conn, who, ticket_id)
+    ticket = await locked(conn, who, ticket_id)
     allowed = legal(ticket.status, staff=who.is_staff)
     if to not in allowed:
         raise IllegalTransition(legal=allowed, status_now=ticket.status)
@@ -125,7 +125,7 @@ async def messages(
 
 async def add_message(conn: Connection, who: Identity, ticket_id: UUID, draft: MessageDraft) -> Message:
     """A reply, or a note among agents. A customer's reply reopens a ticket that waited for them."""
-    ticket = await _locked(conn, who, ticket_id)
+    ticket = await locked(conn, who, ticket_id)
     if draft.internal and not who.is_staff:
         raise Forbidden("Only agents write internal notes.")
     if ticket.status == "closed" and not draft.internal:
@@ -162,7 +162,8 @@ def _for(who: Identity, ticket: Ticket | None) -> Ticket:
     return ticket if who.is_staff else ticket.model_copy(update={"triage": None})
 
 
-async def _locked(conn: Connection, who: Identity, ticket_id: UUID) -> Ticket:
+async def locked(conn: Connection, who: Identity, ticket_id: UUID) -> Ticket:
+    """The ticket as `who` may see it, and as it stays until this transaction ends."""
     return _for(who, await repository.lock(conn, ticket_id))
 
 
