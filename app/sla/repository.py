@@ -211,6 +211,12 @@ async def clocks(conn: Connection, ticket_id: UUID) -> tuple[Clocks, Calendar | 
     return {fields["kind"]: Clock(**fields) for fields in found}, calendar
 
 
+async def moment(conn: Connection) -> datetime:
+    """The database's time, now."""
+    now: datetime = await conn.fetchval("SELECT clock_timestamp()")
+    return now
+
+
 async def save(
     conn: Connection, ticket_id: UUID, changed: Iterable[Clock], policy: Policy, calendar: Calendar
 ) -> None:

@@ -62,6 +62,14 @@ def look(clocks: Clocks, hours: Hours, now: datetime) -> tuple[dict[Kind, Clock]
     return {kind: clock for kind, (clock, _) in advanced.items()}, marks
 
 
+def left(clocks: Clocks, hours: Hours, now: datetime) -> timedelta | None:
+    """The business time until the next breach; null where no clock runs towards one."""
+    current, _ = look(clocks, hours, now)
+    return min(
+        (clock.target - clock.spent for clock in current.values() if clock.state == "active"), default=None
+    )
+
+
 def _retarget(clocks: Clocks, targets: Targets) -> dict[Kind, Clock]:
     """Another policy may apply by now: what was spent stays, what it does not promise goes."""
     return {

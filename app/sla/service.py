@@ -1,6 +1,6 @@
 """Promises to customers: who may make them, how tickets are held to them, and what follows from neglect."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -8,9 +8,8 @@ from pydantic import JsonValue
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.sla import repository
+from app.sla import repository, rules
 from app.sla.clock import BREACH, Clocks, Mark
-from app.sla.rules import follow
 from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Situation
 from app.tickets import desk, followers
 from app.tickets.followers import Happening
@@ -124,6 +123,12 @@ async def sweep(conn: Connection, now: datetime | None = None) -> bool:
     return len(due) == SWEEP_BATCH
 
 
+async def left(conn: Connection, ticket_id: UUID) -> timedelta | None:
+    """The business time until a promise is broken; null where no clock runs towards one."""
+    clocks, calendar = await repository.clocks(conn, ticket_id)
+    return rules.left(clocks, calendar.hours(), await repository.moment(conn)) if calendar else None
+
+
 @followers.follow
 async def keep_clocks(conn: Connection, ticket_id: UUID, what: Happening) -> None:
     await observe(conn, ticket_id, what)
@@ -144,7 +149,7 @@ async def observe(conn: Connection, ticket_id: UUID, what: Happening, *, now: da
     hours = situation.calendar.hours()
     targets = situation.policy.targets()
     before = calendar.hours() if calendar else hours
-    current, marks = follow(clocks, situation.facts, targets, hours, what, now, before=before)
+    current, marks = rules.follow(clocks, situation.facts, targets, hours, what, now, before=before)
     changed = [clock for kind, clock in current.items() if clocks.get(kind) != clock]
     await repository.save(conn, ticket_id, changed, situation.policy, situation.calendar)
     if dropped := clocks.keys() - current.keys():

@@ -12,9 +12,11 @@ from app import db
 from app.auth.schemas import Identity
 from app.jobs import repository as jobs
 from app.jobs.runner import OnceEffect, Runner
+from app.routing import service as routing
 from app.sla import repository, service
 from app.sla.jobs import SLA_SWEEP, handlers
 from app.sla.seed import PromisesError, seed
+from app.tickets import desk
 from config.environment import CHECKOUT
 from config.profile import JobSettings
 from tests import factories
@@ -296,6 +298,29 @@ async def test_a_full_sweep_asks_for_another(
         await handlers()[SLA_SWEEP](job, OnceEffect(pool, job))
     assert await conn.fetchval("SELECT count(*) FROM ticket_events WHERE kind = 'sla_breached'") == 3
     assert await conn.fetchval("SELECT count(*) FROM jobs WHERE status <> 'done'") == 0
+
+
+async def test_a_short_promise_goes_to_who_is_free_a_long_one_to_who_knows(
+    pool: db.Pool, conn: db.Connection, lead: httpx.AsyncClient
+) -> None:
+    expert = await factories.agent(conn, "billing", skills={"billing": 5}, capacity=9)
+    idle = await factories.agent(conn, "billing", capacity=9)
+    for _ in range(2):
+        await factories.queued_ticket(conn, "billing", expert.id)
+
+    async def assigned() -> UUID | None:
+        made = await factories.queued_ticket(conn, "billing")
+        async with db.transaction(pool) as routing_:
+            found = await desk.lock(routing_, made.id)
+            assert found
+            assert await routing.assign(routing_, found) is None
+            given = await desk.read(routing_, made.id)
+        return given.assignee.id if given and given.assignee else None
+
+    assert await assigned() == idle.id
+    await conn.execute("DELETE FROM sla_clocks")
+    await conn.execute("UPDATE sla_policies SET first_response_min = 6000, resolution_min = 9000")
+    assert await assigned() == expert.id
 
 
 @pytest.mark.parametrize("role", ["customer", "agent"])
