@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, get_args
 
-from app.sla.hours import Hours, after, worked
+from app.sla.hours import Hours, TooFar, after, worked
 
 Kind: TypeAlias = Literal["first_response", "next_response", "resolution"]
 State: TypeAlias = Literal["active", "paused", "met", "breached"]
@@ -81,7 +81,7 @@ def end(clock: Clock, now: datetime) -> Clock:
 
 
 def due_at(clock: Clock, hours: Hours) -> datetime | None:
-    """When it will be breached if nothing happens; null while it stands or has ended."""
+    """When it will be breached if nothing happens; null while it stands, has ended, or that is years away."""
     return _reaches(clock, hours, BREACH)
 
 
@@ -94,7 +94,10 @@ def next_at(clock: Clock, hours: Hours) -> datetime | None:
 def _reaches(clock: Clock, hours: Hours, mark: int) -> datetime | None:
     if clock.since is None:
         return None
-    return after(hours, clock.since, max(_amount(clock, mark) - clock.spent, timedelta()))
+    try:
+        return after(hours, clock.since, max(_amount(clock, mark) - clock.spent, timedelta()))
+    except TooFar:
+        return None
 
 
 def _amount(clock: Clock, mark: int) -> timedelta:

@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 import holidays
 
 DAY = timedelta(days=1)
-SEARCH = timedelta(days=366)
-"""A calendar that stays shut for that long is not waited for."""
+HORIZON = timedelta(days=732)
+"""How far ahead is looked; what lies beyond two years is no promise."""
 
 Minutes: TypeAlias = tuple[int, int]
 """From and until, in minutes of the local day; a day ends at 1440."""
@@ -25,8 +25,8 @@ Minutes: TypeAlias = tuple[int, int]
 Opening: TypeAlias = tuple[datetime, datetime]
 
 
-class NeverOpen(ValueError):
-    """The calendar has no business hours within a year."""
+class TooFar(ValueError):
+    """The calendar does not have that much business time within the horizon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,21 @@ def worked(hours: Hours, start: datetime, end: datetime) -> timedelta:
 
 def after(hours: Hours, start: datetime, amount: timedelta) -> datetime:
     """The first instant at which `amount` of business time has passed since `start`."""
-    left, last = amount, start
+    left = amount
     for opens, closes in _openings(hours, start):
         opens = max(opens, start)
-        if opens - last > SEARCH:
+        if opens - start > HORIZON:
             break
         if closes - opens >= left:
             return opens + left if left else start
-        left, last = left - (closes - opens), closes
-    raise NeverOpen(f"no business hours within {SEARCH.days} days of {last.date()}")
+        left -= closes - opens
+    raise TooFar(f"{amount} of business time from {start} on lie beyond {HORIZON.days} days")
 
 
 def _openings(hours: Hours, start: datetime) -> Iterator[Opening]:
-    """What is open after `start`, in order; ends where nothing is for longer than `SEARCH`."""
+    """What is open after `start`, in order; ends where nothing is for longer than `HORIZON`."""
     day, idle = start.astimezone(hours.zone).date() - DAY, 0
-    while idle <= SEARCH.days + 1:
+    while idle <= HORIZON.days + 1:
         today = _opening(hours, day)
         yield from ((opens, closes) for opens, closes in today if closes > start)
         day, idle = day + DAY, 0 if today else idle + 1

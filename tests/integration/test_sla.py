@@ -12,6 +12,7 @@ from app import db
 from app.auth.schemas import Identity
 from app.jobs import repository as jobs
 from app.jobs.runner import OnceEffect, Runner
+from app.routing import seed as staff
 from app.routing import service as routing
 from app.sla import repository, service
 from app.sla.jobs import SLA_SWEEP, handlers
@@ -393,8 +394,7 @@ async def test_names_and_conditions_are_unique(lead: httpx.AsyncClient) -> None:
 
 
 async def test_the_sample_is_seeded_once(conn: db.Connection, tmp_path: Any) -> None:
-    for name in ("accounts", "billing"):
-        await factories.queue(conn, name)
+    await staff.seed(conn, CHECKOUT / "examples" / "agents.yaml")
     for _ in range(2):
         await seed(conn, CHECKOUT / "examples" / "sla.yaml")
     assert await conn.fetchval("SELECT count(*) FROM sla_policies") == 4

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.sla.hours import Hours, NeverOpen, after, worked
+from app.sla.hours import Hours, TooFar, after, worked
 from tests.unit.minutes import ZONES, hours_of_a_desk, is_open, slow_after, slow_worked
 
 MINUTE = timedelta(minutes=1)
@@ -66,8 +66,15 @@ def test_an_hour_shown_twice_counts_twice_one_left_out_does_not() -> None:
 def test_what_never_opens_is_not_waited_for() -> None:
     shut = Hours(ZoneInfo("UTC"), ((),) * 7)
     assert worked(shut, at("2026-01-01 00:00"), at("2030-01-01 00:00")) == timedelta()
-    with pytest.raises(NeverOpen):
+    with pytest.raises(TooFar):
         after(shut, at("2026-01-01 00:00"), MINUTE)
+
+
+def test_a_minute_a_week_is_not_waited_for_for_centuries() -> None:
+    hardly = Hours(ZoneInfo("UTC"), (((0, 1),), *((),) * 6))
+    assert after(hardly, at("2026-01-01 00:00"), 52 * MINUTE) < at("2027-01-01 00:00")
+    with pytest.raises(TooFar):
+        after(hardly, at("2026-01-01 00:00"), 525_600 * MINUTE)
 
 
 @settings(max_examples=150, deadline=None)

@@ -68,6 +68,12 @@ def test_a_clock_that_was_looked_at_late_says_all_it_missed() -> None:
     assert [mark.percent for mark in marks] == list(MARKS)
 
 
+def test_a_promise_that_can_never_fall_due_is_no_error() -> None:
+    shut = Hours(ZoneInfo("UTC"), ((),) * 7)
+    assert (due_at(clock(), shut), next_at(clock(), shut)) == (None, None)
+    assert clock().state == "active"
+
+
 def test_a_year_is_replayed_in_a_second() -> None:
     """A thousand tickets, each swept when it has something to say."""
     office = Hours(ZoneInfo("Europe/Berlin"), (((540, 1080),),) * 5 + ((), ()), country="DE")
