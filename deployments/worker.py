@@ -10,7 +10,8 @@ from ray.serve.handle import DeploymentHandle
 from app import db
 from app.jobs import service as jobs
 from app.jobs.runner import Runner
-from app.routing.jobs import handlers
+from app.routing import jobs as routing
+from app.sla import jobs as sla
 from config import environment
 from config.profile import Profile
 from deployments import composition
@@ -25,7 +26,8 @@ class Worker:
     async def __init__(self, profile: Profile, *, triage: DeploymentHandle) -> None:
         logs.set_up()
         self.pool = await composition.open_pool(profile, environment.read())
-        runner = Runner(self.pool, handlers(self.pool, RemoteTriager(triage)), profile.jobs)
+        handlers = {**routing.handlers(self.pool, RemoteTriager(triage)), **sla.handlers()}
+        runner = Runner(self.pool, handlers, profile.jobs)
         self.stop = asyncio.Event()
         self.run = asyncio.create_task(runner.run(self.stop))
 
@@ -38,7 +40,7 @@ class Worker:
         """How many jobs wait; `replicas_for_queue` scales on it."""
         try:
             async with db.transaction(self.pool) as conn:
-                return {QUEUED: float((await jobs.depth(conn)).due)}
+                return {QUEUED: float(await jobs.depth(conn))}
         except db.DatabaseDown:
             return {}
 

@@ -26,6 +26,22 @@ async def add(
     return added
 
 
+async def add_scheduled(conn: Connection, kinds: list[str]) -> None:
+    """Queue what comes round by now; what still waits from last time is not queued twice."""
+    await conn.execute(
+        """
+        WITH due AS (
+            UPDATE schedules SET next_run_at = now() + every
+             WHERE next_run_at <= now() AND kind = ANY($1)
+            RETURNING kind
+        )
+        INSERT INTO jobs (kind, dedupe_key) SELECT kind, 'scheduled' FROM due
+        ON CONFLICT (kind, dedupe_key) WHERE status = 'queued' DO NOTHING
+        """,
+        kinds,
+    )
+
+
 async def take(conn: Connection, *, limit: int, lease_s: float) -> list[Job]:
     """Lease up to `limit` due jobs, oldest first. A job that runs gives up its deduplication key."""
     rows = await conn.fetch(

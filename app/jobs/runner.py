@@ -1,7 +1,8 @@
 """Takes jobs, runs their handlers, and ends each in the transaction of its effect.
 
 It polls and holds no connection while a handler works, so that a pgbouncer in transaction mode and restarts
-of PostgreSQL are all the same to it. What it does not do: start a second process, or schedule.
+of PostgreSQL are all the same to it. What comes round (`schedules`) is queued by whichever runner first sees
+it due. What it does not do: start a second process.
 """
 
 import asyncio
@@ -68,6 +69,7 @@ class Runner:
             return
         try:
             async with db.transaction(self._pool) as conn:
+                await repository.add_scheduled(conn, list(self._handlers))
                 await repository.reclaim(conn, max_attempts=self._settings.max_attempts)
                 jobs = await repository.take(conn, limit=free, lease_s=self._settings.lease_s)
         except TROUBLE as error:

@@ -11,6 +11,7 @@ from app.jobs import service as jobs
 from app.routing import repository
 from app.routing.schemas import Agent, Preview, Queue, Score, Skill, TriageOut, TriageVersion
 from app.routing.scoring import WEIGHTS, Candidate, Need, Ranked, best, rank
+from app.sla import service as sla
 from app.tickets import desk
 from app.tickets.schemas import BacklogJob, Decision, Ticket
 from app.tickets.service import ASSIGN_BACKLOG
@@ -77,7 +78,8 @@ async def assign(conn: Connection, ticket: Ticket) -> str | None:
     if ticket.queue is None:
         return "triage does not know the queue: a person decides"
     await repository.lock_members(conn, [ticket.queue])
-    need = Need(ticket.queue, ticket.intent, ticket.language)
+    left = await sla.left(conn, ticket.id)
+    need = Need(ticket.queue, ticket.intent, ticket.language, left)
     chosen = best(rank(await _candidates(conn, ticket.queue), need))
     if chosen is None:
         return f"nobody in {ticket.queue} is present and has room"

@@ -1,4 +1,4 @@
-"""What routing does to tickets. Nobody's request comes here: there is no identity to check."""
+"""What routing and SLA do to tickets. Nobody's request comes here: there is no identity to check."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,8 +6,9 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from app.db import Connection
-from app.tickets import repository
-from app.tickets.schemas import Decision, Ticket
+from app.tickets import followers, repository
+from app.tickets.schemas import PRIORITIES, BacklogJob, Decision, Ticket, TicketPatch
+from app.tickets.service import wake_routing
 
 
 async def read(conn: Connection, ticket_id: UUID) -> Ticket | None:
@@ -19,11 +20,21 @@ async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
     return await repository.lock(conn, ticket_id)
 
 
+async def lock_free(conn: Connection, ticket_ids: Sequence[UUID]) -> list[UUID]:
+    """Lock those of the tickets that nobody holds right now; which they are."""
+    return await repository.lock_free(conn, ticket_ids)
+
+
+async def queue_id(conn: Connection, name: str) -> UUID | None:
+    return await repository.queue_id(conn, name)
+
+
 async def record_triage(conn: Connection, ticket_id: UUID, decision: Decision) -> None:
     """Write what triage decided; what a person decided meanwhile stays."""
     queue_id = await repository.queue_id(conn, decision.queue) if decision.queue else None
     await repository.set_triage(conn, ticket_id, decision, queue_id)
     await repository.add_event(conn, ticket_id, "system:triage", "triaged", decision.record)
+    await followers.tell(conn, ticket_id, "changed")
 
 
 async def assign(conn: Connection, ticket_id: UUID, user_id: UUID, score: dict[str, JsonValue]) -> None:
@@ -31,6 +42,34 @@ async def assign(conn: Connection, ticket_id: UUID, user_id: UUID, score: dict[s
     await repository.set_assignee(conn, ticket_id, user_id)
     data = {"assignee": str(user_id), "score": score}
     await repository.add_event(conn, ticket_id, "system:routing", "assigned", data)
+
+
+async def note(conn: Connection, ticket_id: UUID, by: str, kind: str, data: dict[str, JsonValue]) -> None:
+    """Write an event into the ticket's history."""
+    await repository.add_event(conn, ticket_id, by, kind, data)
+
+
+async def raise_priority(conn: Connection, ticket_id: UUID, by: str) -> None:
+    """One step up, where there is one."""
+    ticket = await repository.lock(conn, ticket_id)
+    if ticket is None or ticket.priority == PRIORITIES[-1]:
+        return
+    above = PRIORITIES[PRIORITIES.index(ticket.priority or "normal") + 1]
+    await repository.change(conn, ticket_id, TicketPatch(priority=above), None)
+    await repository.add_event(conn, ticket_id, by, "changed", {"priority": above})
+    await followers.tell(conn, ticket_id, "changed")
+
+
+async def hand_over(conn: Connection, ticket_id: UUID, queue: str, by: str) -> None:
+    """Take the ticket from who has it and let routing find somebody in another queue."""
+    to = await repository.queue_id(conn, queue)
+    if to is None:
+        return
+    await repository.clear_assignee(conn, ticket_id)
+    await repository.change(conn, ticket_id, TicketPatch(queue=queue), to)
+    await repository.add_event(conn, ticket_id, by, "changed", {"queue": queue, "assignee": None})
+    await wake_routing(conn, BacklogJob(queue=queue))
+    await followers.tell(conn, ticket_id, "changed")
 
 
 async def note_waiting(conn: Connection, ticket_id: UUID, reason: str) -> None:

@@ -17,9 +17,15 @@ from app.errors import (
     documented,
 )
 from app.state import Transaction
-from app.tickets import service
+from app.tickets import assignment, bulk, csat, service
+from app.tickets.assignment import TicketEnded, TicketTaken, UnknownAssignee
+from app.tickets.bulk import Operations, Results
+from app.tickets.csat import TicketNotEnded
 from app.tickets.idempotency import KeyReused
 from app.tickets.schemas import (
+    Assignment,
+    Csat,
+    CsatDraft,
     Events,
     Filters,
     Message,
@@ -27,6 +33,7 @@ from app.tickets.schemas import (
     Messages,
     Priority,
     QueueName,
+    SearchText,
     Ticket,
     TicketDraft,
     TicketPatch,
@@ -43,6 +50,10 @@ ONE = documented(TicketNotFound)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before")]
+Search = Annotated[
+    SearchText | None,
+    Query(description='words of subject and body; `"a phrase"`, `or` and `-without` are understood'),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=200, description="the same key makes one ticket, however often"),
@@ -74,11 +85,18 @@ async def tickets(
     queue: QueueName | None = None,
     priority: Priority | None = None,
     assignee: UUID | None = None,
+    q: Search = None,
 ) -> Tickets:
     """Newest first; customers see their own, agents and above all."""
-    filters = Filters(status=status, queue=queue, priority=priority, assignee=assignee)
+    filters = Filters(status=status, queue=queue, priority=priority, assignee=assignee, q=q)
     items, following = await service.page(conn, who, filters, cursor, limit)
     return Tickets(items=items, next_cursor=following)
+
+
+@router.post("/bulk", responses=documented(Forbidden, TooLarge))
+async def bulk_change(wish: Operations, who: SignedIn, conn: Transaction) -> Results:
+    """Up to 500 changes; each has its own result, and none undoes another. For agents and above."""
+    return Results(results=await bulk.run(conn, who, wish.operations))
 
 
 @router.get("/{ticket_id}", responses=ONE)
@@ -111,6 +129,23 @@ async def transition(
 ) -> Ticket:
     """Move a ticket to another status; 409 lists the ones it can go to."""
     return _tagged(await service.transition(conn, who, ticket_id, wish.to), response)
+
+
+@router.post(
+    "/{ticket_id}/assignment",
+    responses=ONE | documented(Forbidden, TicketTaken, TicketEnded, UnknownAssignee),
+)
+async def assign(
+    ticket_id: UUID, wish: Assignment, who: SignedIn, conn: Transaction, response: Response
+) -> Ticket:
+    """Give a ticket to somebody, take it or put it back. For agents and above."""
+    return _tagged(await assignment.assign(conn, who, ticket_id, wish), response)
+
+
+@router.post("/{ticket_id}/csat", responses=ONE | documented(Forbidden, TicketNotEnded))
+async def rate(ticket_id: UUID, draft: CsatDraft, who: SignedIn, conn: Transaction) -> Csat:
+    """The customer's rating of what became of their ticket; a later one replaces it."""
+    return await csat.rate(conn, who, ticket_id, draft)
 
 
 @router.get("/{ticket_id}/messages", responses=ONE)

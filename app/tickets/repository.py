@@ -7,13 +7,33 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection
-from app.tickets.schemas import Decision, Event, Filters, Message, Person, Ticket, TicketDraft, TicketPatch
+from app.tickets.schemas import (
+    Csat,
+    CsatDraft,
+    Decision,
+    Event,
+    Filters,
+    Message,
+    Person,
+    Ticket,
+    TicketDraft,
+    TicketPatch,
+)
 from app.tickets.states import Status
 
 SELECT = """
 SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.name AS queue, t.intent,
        t.language, t.sentiment, t.tags, t.custom, t.triage, t.version, t.created_at, t.updated_at,
-       t.assignee_id, a.name AS assignee_name, t.customer_id, c.name AS customer_name
+       t.assignee_id, a.name AS assignee_name, t.customer_id, c.name AS customer_name,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'kind', k.kind, 'target_at', k.target_at, 'warned', k.warned,
+                   'state', CASE WHEN k.warned >= 100 OR k.target_at <= coalesce(k.ended_at, now())
+                                 THEN 'breached'
+                                 WHEN k.ended_at IS NOT NULL THEN 'met'
+                                 WHEN k.since IS NULL THEN 'paused' ELSE 'active' END)
+                 ORDER BY k.started_at, k.kind), '[]')
+          FROM sla_clocks k WHERE k.ticket_id = t.id) AS sla,
+       (SELECT to_jsonb(s) FROM ticket_csat s WHERE s.ticket_id = t.id) AS csat
   FROM tickets t
   JOIN users c ON c.id = t.customer_id
   LEFT JOIN users a ON a.id = t.assignee_id
@@ -59,6 +79,15 @@ async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
     return await get(conn, ticket_id)
 
 
+async def lock_free(conn: Connection, ticket_ids: Sequence[UUID]) -> list[UUID]:
+    """Lock those of the tickets that nobody holds; which they are."""
+    rows = await conn.fetch(
+        "SELECT id FROM tickets WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+        list(ticket_ids),
+    )
+    return [row["id"] for row in rows]
+
+
 async def page(conn: Connection, filters: Filters, before: UUID | None, limit: int) -> list[Ticket]:
     """Newest first. Only the filters in use stand in the statement, so that each finds its index."""
     conditions = {
@@ -67,6 +96,7 @@ async def page(conn: Connection, filters: Filters, before: UUID | None, limit: i
         "t.queue_id = (SELECT id FROM queues WHERE name = ${})": filters.queue,
         "t.priority = ${}::text::ticket_priority": filters.priority,
         "t.assignee_id = ${}": filters.assignee,
+        "t.search @@ websearch_to_tsquery('english', ${})": filters.q,
         "t.id < ${}": before,
     }
     used = [(clause, value) for clause, value in conditions.items() if value is not None]
@@ -133,6 +163,38 @@ async def set_assignee(conn: Connection, ticket_id: UUID, user_id: UUID) -> None
         ticket_id,
         user_id,
     )
+
+
+async def clear_assignee(conn: Connection, ticket_id: UUID) -> None:
+    await conn.execute(
+        "UPDATE tickets SET assignee_id = NULL, version = version + 1, updated_at = now() WHERE id = $1",
+        ticket_id,
+    )
+
+
+async def is_staff(conn: Connection, user_id: UUID) -> bool:
+    """Whether tickets can be given to this person."""
+    found = await conn.fetchval(
+        "SELECT true FROM users WHERE id = $1 AND active AND role <> 'customer'", user_id
+    )
+    return bool(found)
+
+
+async def set_csat(conn: Connection, ticket_id: UUID, draft: CsatDraft) -> Csat:
+    row = await conn.fetchrow(
+        """
+        INSERT INTO ticket_csat (ticket_id, score, comment) VALUES ($1, $2, $3)
+        ON CONFLICT (ticket_id) DO UPDATE
+           SET score = excluded.score, comment = excluded.comment, updated_at = now()
+        RETURNING score, comment, updated_at
+        """,
+        ticket_id,
+        draft.score,
+        draft.comment,
+    )
+    if row is None:
+        raise AssertionError("INSERT ... RETURNING has a row")
+    return Csat(**row)
 
 
 async def queue_id(conn: Connection, name: str) -> UUID | None:

@@ -2,10 +2,18 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from app.tickets.states import Status
 
@@ -50,6 +58,7 @@ Tag: TypeAlias = Annotated[
 ]
 Tags: TypeAlias = Annotated[list[Tag], Field(max_length=20)]
 Custom: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
+SearchText: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200), STORABLE]
 QueueName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=100), STORABLE]
 
 
@@ -86,9 +95,42 @@ class Transition(Request):
     to: Status
 
 
+class Assignment(Request):
+    action: Literal["assign", "take", "unassign"] = Field(
+        description="`take` gives it to you, if nobody else has it"
+    )
+    assignee: UUID | None = Field(None, description="for `assign`: an agent's id")
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Self:
+        if (self.assignee is None) == (self.action == "assign"):
+            raise ValueError("assignee: `assign` needs one, `take` and `unassign` take none")
+        return self
+
+
+class CsatDraft(Request):
+    score: int = Field(ge=1, le=5, description="from 1, bad, to 5, excellent")
+    comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), STORABLE] = ""
+
+
+class Csat(BaseModel):
+    score: int
+    comment: str
+    updated_at: datetime
+
+
 class Person(BaseModel):
     id: UUID
     name: str
+
+
+class Promise(BaseModel):
+    """What the customer was promised, and how that stands."""
+
+    kind: Literal["first_response", "next_response", "resolution"]
+    state: Literal["active", "paused", "met", "breached"]
+    target_at: datetime | None = Field(description="null while it is paused")
+    warned: int = Field(description="per cent of the target at which it was last warned of")
 
 
 class Ticket(BaseModel):
@@ -109,6 +151,8 @@ class Ticket(BaseModel):
     triage: dict[str, JsonValue] | None = Field(
         description="version, probabilities and reasons of the decision; only agents and above see it"
     )
+    sla: list[Promise]
+    csat: Csat | None = Field(description="the customer's rating")
     version: int = Field(description="the ETag; it grows with every change of the ticket itself")
     created_at: datetime
     updated_at: datetime
@@ -152,6 +196,7 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    q: SearchText | None = None
     status: Status | None = None
     queue: QueueName | None = None
     priority: Priority | None = None

@@ -9,7 +9,7 @@ from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 from app.jobs import service as jobs
-from app.tickets import idempotency, repository
+from app.tickets import followers, idempotency, repository
 from app.tickets.schemas import (
     BacklogJob,
     Event,
@@ -25,7 +25,7 @@ from app.tickets.states import ENDED, REOPENED_BY_REPLY, TRANSITIONS, Status, le
 
 TRIAGE_TICKET = "triage_ticket"
 ASSIGN_BACKLOG = "assign_backlog"
-CUSTOMERS_SEE = ("created", "status_changed", "message_added")
+CUSTOMERS_SEE = ("created", "status_changed", "message_added", "rated")
 
 
 class TicketNotFound(NotFound):
@@ -62,6 +62,7 @@ async def create(
     await repository.add_event(conn, ticket_id, actor(who), "created", data)
     payload = TicketJob(ticket_id=ticket_id).model_dump(mode="json")
     await jobs.enqueue(conn, TRIAGE_TICKET, payload, dedupe_key=str(ticket_id))
+    await followers.tell(conn, ticket_id, "changed")
     return await get(conn, who, ticket_id)
 
 
@@ -84,7 +85,7 @@ async def patch(
     conn: Connection, who: Identity, ticket_id: UUID, change: TicketPatch, *, versions: frozenset[int] | None
 ) -> Ticket:
     """Change fields of a ticket whose version is one of `versions`; `None` means whatever it is."""
-    ticket = await _locked(conn, who, ticket_id)
+    ticket = await locked(conn, who, ticket_id)
     if not who.is_staff:
         raise Forbidden
     if versions is not None and ticket.version not in versions:
@@ -98,13 +99,14 @@ async def patch(
     await repository.change(conn, ticket_id, change, queue_id)
     await repository.add_event(conn, ticket_id, actor(who), "changed", data)
     if change.queue and ticket.assignee is None:
-        await _wake_routing(conn, BacklogJob(queue=change.queue))
+        await wake_routing(conn, BacklogJob(queue=change.queue))
+    await followers.tell(conn, ticket_id, "changed")
     return await get(conn, who, ticket_id)
 
 
 async def transition(conn: Connection, who: Identity, ticket_id: UUID, to: Status) -> Ticket:
     """Move a ticket along; of two people at once, the second sees what the first made of it."""
-    ticket = await _locked(conn, who, ticket_id)
+    ticket = await locked(conn, who, ticket_id)
     allowed = legal(ticket.status, staff=who.is_staff)
     if to not in allowed:
         raise IllegalTransition(legal=allowed, status_now=ticket.status)
@@ -123,7 +125,7 @@ async def messages(
 
 async def add_message(conn: Connection, who: Identity, ticket_id: UUID, draft: MessageDraft) -> Message:
     """A reply, or a note among agents. A customer's reply reopens a ticket that waited for them."""
-    ticket = await _locked(conn, who, ticket_id)
+    ticket = await locked(conn, who, ticket_id)
     if draft.internal and not who.is_staff:
         raise Forbidden("Only agents write internal notes.")
     if ticket.status == "closed" and not draft.internal:
@@ -133,6 +135,9 @@ async def add_message(conn: Connection, who: Identity, ticket_id: UUID, draft: M
     await repository.add_event(conn, ticket_id, actor(who), kind, {"message_id": str(message_id)})
     if who.id == ticket.customer.id and ticket.status in REOPENED_BY_REPLY:
         await _move(conn, actor(who), ticket, "open")
+    if not draft.internal:
+        is_customer = who.id == ticket.customer.id
+        await followers.tell(conn, ticket_id, "customer_message" if is_customer else "reply")
     return await repository.message(conn, message_id)
 
 
@@ -157,7 +162,8 @@ def _for(who: Identity, ticket: Ticket | None) -> Ticket:
     return ticket if who.is_staff else ticket.model_copy(update={"triage": None})
 
 
-async def _locked(conn: Connection, who: Identity, ticket_id: UUID) -> Ticket:
+async def locked(conn: Connection, who: Identity, ticket_id: UUID) -> Ticket:
+    """The ticket as `who` may see it, and as it stays until this transaction ends."""
     return _for(who, await repository.lock(conn, ticket_id))
 
 
@@ -167,12 +173,13 @@ async def _move(conn: Connection, by: str, ticket: Ticket, to: Status) -> None:
     await repository.set_status(conn, ticket.id, to)
     await repository.add_event(conn, ticket.id, by, "status_changed", {"from": ticket.status, "to": to})
     if to in ENDED and ticket.status not in ENDED and ticket.assignee:
-        await _wake_routing(conn, BacklogJob(agent_id=ticket.assignee.id))
+        await wake_routing(conn, BacklogJob(agent_id=ticket.assignee.id))
     if to not in ENDED and ticket.assignee is None and ticket.queue:
-        await _wake_routing(conn, BacklogJob(queue=ticket.queue))
+        await wake_routing(conn, BacklogJob(queue=ticket.queue))
+    await followers.tell(conn, ticket.id, "changed")
 
 
-async def _wake_routing(conn: Connection, reason: BacklogJob) -> None:
+async def wake_routing(conn: Connection, reason: BacklogJob) -> None:
     """Routing stands above tickets: it is told by a job."""
     payload = reason.model_dump(mode="json")
     await jobs.enqueue(conn, ASSIGN_BACKLOG, payload, dedupe_key=f"{reason.agent_id or reason.queue}")

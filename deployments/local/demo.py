@@ -9,6 +9,7 @@ from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, Role
 from app.routing import seed
 from app.routing import service as routing
+from app.sla import seed as sla
 
 ROLES: dict[str, Role] = {
     "customer@example.com": "customer",
@@ -28,7 +29,7 @@ def password(home: Path) -> str:
 
 
 async def seed_desk(dsn: str, home: Path, staff: Path) -> None:
-    """Make the demo users, and the sample's queues and agents. Running it again changes nothing."""
+    """Make the demo users, and the sample's queues, agents and promises. Running it again changes nothing."""
     pool = await db.connect(dsn, max_size=2, statement_timeout_s=10)
     try:
         hashed = await Passwords().hash(password(home))
@@ -37,6 +38,7 @@ async def seed_desk(dsn: str, home: Path, staff: Path) -> None:
                 name = f"Demo {role}"
                 await auth.ensure_user(conn, email, name, role, password_hash=hashed)
             await seed.seed(conn, staff)
+            await sla.seed(conn, staff.with_name("sla.yaml"))
     finally:
         await pool.close()
 

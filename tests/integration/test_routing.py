@@ -68,7 +68,7 @@ async def test_the_skilled_agent_of_the_queue_gets_it(pool: db.Pool, conn: db.Co
         "SELECT kind, data FROM ticket_events WHERE ticket_id = $1 ORDER BY id", ticket.id
     )
     assert [event["kind"] for event in events] == ["created", "triaged", "assigned"]
-    assert events[2]["data"]["score"]["parts"].keys() == {"skill", "language", "load"}
+    assert events[2]["data"]["score"]["parts"].keys() == {"skill", "language", "load", "time"}
 
 
 @pytest.mark.parametrize(

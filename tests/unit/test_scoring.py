@@ -1,5 +1,6 @@
 """Who gets a ticket, and why."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -50,6 +51,19 @@ def test_the_longest_idle_wins_among_equals() -> None:
     busy, idle = NOW, NOW - timedelta(hours=1)
     assert chosen(candidate(1, last_assigned_at=busy), candidate(2, last_assigned_at=idle)) == 2
     assert chosen(candidate(1, last_assigned_at=busy), candidate(2)) == 2
+
+
+def test_where_time_is_short_who_is_free_wins_where_it_is_long_who_knows() -> None:
+    expert, idle = candidate(1, skills={"refunds": 4}, open=2), candidate(2)
+    assert chosen(expert, idle, need=replace(NEED, left=timedelta(minutes=60))) == 2
+    assert chosen(expert, idle, need=replace(NEED, left=timedelta(days=3))) == 1
+
+
+@given(st.integers(0, 9), st.timedeltas(timedelta(days=-9), timedelta(days=9)))
+def test_the_more_an_agent_has_the_less_time_there_is(n: int, left: timedelta) -> None:
+    need = replace(NEED, left=left)
+    few, more = (rank([candidate(1, open=opened, capacity=20)], need)[0] for opened in (n, n + 1))
+    assert 0 <= more.parts["time"] <= few.parts["time"] <= 1
 
 
 def test_nobody_absent_or_full_gets_anything() -> None:

@@ -1,0 +1,267 @@
+"""Every SQL statement that touches calendars, policies, tiers and clocks."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from app.db import Connection
+from app.sla.clock import Clock, Clocks, Kind, due_at, next_at
+from app.sla.hours import Hours
+from app.sla.rules import Facts
+from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Situation
+
+SWEEP_LOCK = 0x5_1A
+"""Any number will do, as long as it is always this one."""
+
+POLICY = """
+p.id, p.name, c.name AS calendar, p.priority::text, q.name AS queue, p.tier, p.first_response_min,
+p.next_response_min, p.resolution_min, p.escalations
+"""
+
+
+async def calendars(conn: Connection) -> list[Calendar]:
+    return [_calendar(row) for row in await conn.fetch("SELECT * FROM sla_calendars ORDER BY name")]
+
+
+async def calendar(conn: Connection, calendar_id: UUID) -> Calendar | None:
+    row = await conn.fetchrow("SELECT * FROM sla_calendars WHERE id = $1", calendar_id)
+    return _calendar(row) if row else None
+
+
+async def calendar_id(conn: Connection, name: str) -> UUID | None:
+    found: UUID | None = await conn.fetchval("SELECT id FROM sla_calendars WHERE name = $1", name)
+    return found
+
+
+async def add_calendar(conn: Connection, draft: CalendarDraft) -> UUID | None:
+    """`None` where the name is taken."""
+    added: UUID | None = await conn.fetchval(
+        """
+        INSERT INTO sla_calendars (name, zone, week, country, subdivision, closed)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id
+        """,
+        *_calendar_values(draft),
+    )
+    return added
+
+
+async def replace_calendar(conn: Connection, calendar_id: UUID, draft: CalendarDraft) -> bool:
+    """`False` where the name is taken."""
+    try:
+        async with conn.transaction():
+            await conn.execute(
+                """
+                UPDATE sla_calendars
+                   SET name = $1, zone = $2, week = $3, country = $4, subdivision = $5, closed = $6
+                 WHERE id = $7
+                """,
+                *_calendar_values(draft),
+                calendar_id,
+            )
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
+def _calendar_values(draft: CalendarDraft) -> tuple[Any, ...]:
+    week = draft.model_dump(mode="json")["week"]
+    return draft.name, draft.zone, week, draft.country, draft.subdivision, draft.closed
+
+
+def _calendar(row: "asyncpg.Record") -> Calendar:
+    return Calendar.model_validate(dict(row))
+
+
+async def policies(conn: Connection) -> list[Policy]:
+    rows = await conn.fetch(
+        f"""
+        SELECT {POLICY} FROM sla_policies p JOIN sla_calendars c ON c.id = p.calendar_id
+          LEFT JOIN queues q ON q.id = p.queue_id ORDER BY p.name
+        """  # noqa: S608
+    )
+    return [Policy.model_validate(dict(row)) for row in rows]
+
+
+async def policy(conn: Connection, policy_id: UUID) -> Policy | None:
+    row = await conn.fetchrow(
+        f"""
+        SELECT {POLICY} FROM sla_policies p JOIN sla_calendars c ON c.id = p.calendar_id
+          LEFT JOIN queues q ON q.id = p.queue_id WHERE p.id = $1
+        """,  # noqa: S608
+        policy_id,
+    )
+    return Policy.model_validate(dict(row)) if row else None
+
+
+async def add_policy(
+    conn: Connection, draft: PolicyDraft, calendar_id: UUID, queue_id: UUID | None
+) -> UUID | None:
+    """`None` where its name or its conditions are taken."""
+    added: UUID | None = await conn.fetchval(
+        """
+        INSERT INTO sla_policies (name, calendar_id, priority, queue_id, tier, first_response_min,
+                                  next_response_min, resolution_min, escalations)
+        VALUES ($1, $2, $3::text::ticket_priority, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT DO NOTHING RETURNING id
+        """,
+        *_policy_values(draft, calendar_id, queue_id),
+    )
+    return added
+
+
+async def replace_policy(
+    conn: Connection, policy_id: UUID, draft: PolicyDraft, calendar_id: UUID, queue_id: UUID | None
+) -> bool:
+    """`False` where its name or its conditions are taken."""
+    try:
+        async with conn.transaction():
+            await conn.execute(
+                """
+                UPDATE sla_policies
+                   SET name = $1, calendar_id = $2, priority = $3::text::ticket_priority, queue_id = $4,
+                       tier = $5, first_response_min = $6, next_response_min = $7, resolution_min = $8,
+                       escalations = $9
+                 WHERE id = $10
+                """,
+                *_policy_values(draft, calendar_id, queue_id),
+                policy_id,
+            )
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
+def _policy_values(draft: PolicyDraft, calendar_id: UUID, queue_id: UUID | None) -> tuple[Any, ...]:
+    escalations = draft.model_dump(mode="json")["escalations"]
+    minutes = draft.first_response_min, draft.next_response_min, draft.resolution_min
+    return draft.name, calendar_id, draft.priority, queue_id, draft.tier, *minutes, escalations
+
+
+async def set_tier(conn: Connection, user_id: UUID, tier: str | None) -> bool:
+    """`False` where there is no such customer."""
+    done = await conn.fetchval("SELECT true FROM users WHERE id = $1 AND role = 'customer'", user_id)
+    if done and tier is None:
+        await conn.execute("DELETE FROM customer_tiers WHERE user_id = $1", user_id)
+    elif done:
+        await conn.execute(
+            """
+            INSERT INTO customer_tiers (user_id, tier) VALUES ($1, $2)
+            ON CONFLICT (user_id) DO UPDATE SET tier = excluded.tier
+            """,
+            user_id,
+            tier,
+        )
+    return bool(done)
+
+
+async def situation(conn: Connection, ticket_id: UUID) -> Situation | None:
+    """Of the policies that fit, the one with the most conditions; among equals tier, then queue counts most.
+
+    The moment of the statement, not of the transaction: one that waited for the ticket comes after.
+    """
+    row = await conn.fetchrow(
+        f"""
+        SELECT t.status::text AS ticket_status, t.created_at AS ticket_created_at,
+               clock_timestamp() AS moment,
+               EXISTS (SELECT 1 FROM ticket_messages m JOIN users u ON u.id = m.author_id
+                        WHERE m.ticket_id = t.id AND NOT m.internal AND m.author_id <> t.customer_id
+                      ) AS answered,
+               to_jsonb(cal) AS cal, to_jsonb(pol) AS pol
+          FROM tickets t
+          LEFT JOIN customer_tiers ct ON ct.user_id = t.customer_id
+          LEFT JOIN LATERAL (
+               SELECT {POLICY}, p.calendar_id FROM sla_policies p JOIN sla_calendars c ON c.id = p.calendar_id
+                 LEFT JOIN queues q ON q.id = p.queue_id
+                WHERE (p.priority IS NULL OR p.priority = t.priority)
+                  AND (p.queue_id IS NULL OR p.queue_id = t.queue_id)
+                  AND (p.tier IS NULL OR p.tier = ct.tier)
+                ORDER BY num_nonnulls(p.priority, p.queue_id, p.tier) DESC, p.tier IS NULL, p.queue_id IS NULL
+                LIMIT 1) pol ON true
+          LEFT JOIN sla_calendars cal ON cal.id = pol.calendar_id
+         WHERE t.id = $1
+        """,  # noqa: S608
+        ticket_id,
+    )
+    if row is None:
+        return None
+    policy = {key: value for key, value in (row["pol"] or {}).items() if key != "calendar_id"}
+    return Situation(
+        facts=Facts(row["ticket_status"], row["ticket_created_at"], row["answered"]),
+        now=row["moment"],
+        policy=Policy.model_validate(policy) if policy else None,
+        calendar=Calendar.model_validate(row["cal"]) if row["cal"] else None,
+    )
+
+
+async def clocks(conn: Connection, ticket_id: UUID) -> tuple[Clocks, Calendar | None]:
+    """A ticket's clocks, and the calendar that those which have not ended count by."""
+    rows = await conn.fetch(
+        """
+        SELECT k.kind, k.target, k.started_at, k.since, k.spent, k.warned, k.ended_at, to_jsonb(c) AS calendar
+          FROM sla_clocks k JOIN sla_calendars c ON c.id = k.calendar_id
+         WHERE k.ticket_id = $1 ORDER BY k.ended_at NULLS FIRST
+        """,
+        ticket_id,
+    )
+    found = [{key: value for key, value in row.items() if key != "calendar"} for row in rows]
+    calendar = Calendar.model_validate(rows[0]["calendar"]) if rows else None
+    return {fields["kind"]: Clock(**fields) for fields in found}, calendar
+
+
+async def moment(conn: Connection) -> datetime:
+    """The database's time, now."""
+    now: datetime = await conn.fetchval("SELECT clock_timestamp()")
+    return now
+
+
+async def save(
+    conn: Connection, ticket_id: UUID, changed: Iterable[Clock], policy: Policy, calendar: Calendar
+) -> None:
+    hours = calendar.hours()
+    await conn.executemany(
+        """
+        INSERT INTO sla_clocks (ticket_id, policy_id, calendar_id, kind, target, started_at, since, spent,
+                                warned, ended_at, target_at, next_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        ON CONFLICT (ticket_id, kind) DO UPDATE
+           SET policy_id = excluded.policy_id, calendar_id = excluded.calendar_id, target = excluded.target,
+               started_at = excluded.started_at, since = excluded.since, spent = excluded.spent,
+               warned = excluded.warned, ended_at = excluded.ended_at, next_at = excluded.next_at,
+               target_at = coalesce(excluded.target_at,
+                                    CASE WHEN excluded.ended_at IS NOT NULL THEN sla_clocks.target_at END)
+        """,
+        [(ticket_id, policy.id, calendar.id, *_values(clock, hours)) for clock in changed],
+    )
+
+
+def _values(clock: Clock, hours: Hours) -> tuple[Any, ...]:
+    state = clock.since, clock.spent, clock.warned, clock.ended_at
+    return clock.kind, clock.target, clock.started_at, *state, due_at(clock, hours), next_at(clock, hours)
+
+
+async def drop(conn: Connection, ticket_id: UUID, kinds: Iterable[Kind]) -> None:
+    await conn.execute(
+        "DELETE FROM sla_clocks WHERE ticket_id = $1 AND kind = ANY($2)", ticket_id, list(kinds)
+    )
+
+
+async def take_sweep(conn: Connection) -> bool:
+    """Whether nobody else sweeps; until this transaction ends."""
+    free: bool = await conn.fetchval("SELECT pg_try_advisory_xact_lock($1)", SWEEP_LOCK)
+    return free
+
+
+async def due(conn: Connection, now: datetime | None, limit: int) -> list[UUID]:
+    """Tickets with a clock that has something to say, longest due first; `None` is the database's now."""
+    rows = await conn.fetch(
+        """
+        SELECT ticket_id FROM sla_clocks WHERE next_at <= coalesce($1, now())
+         GROUP BY ticket_id ORDER BY min(next_at) LIMIT $2
+        """,
+        now,
+        limit,
+    )
+    return [row["ticket_id"] for row in rows]
