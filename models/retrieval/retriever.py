@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from models.embedding.protocol import Embedder, Vectors
 from models.reranking.protocol import Reranker
 from models.retrieval import bm25
-from models.retrieval.candidates import Candidate, merged, ranked
+from models.retrieval.candidates import Candidate, Weights, merged, ranked
 from models.retrieval.fusion import mix, spread
-from models.retrieval.library import PassageLibrary
+from models.retrieval.library import CorpusStatistics, PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
-from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
+from models.retrieval.store import Hit, StoreUnavailable, VectorStore
 from models.retrieval.trace import Trace
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,10 @@ class RetrieverSettings:
     """The fields and meanings of `config.profile.RetrievalSettings`."""
 
     collection: str = "passages"
-    candidates: int = 60
-    dense_weight: float = 0.6
-    article_support: float = 0.5
+    candidates: int = 50
+    dense_weight: float = 0.8
+    coverage_weight: float = 0.3
+    article_support: float = 0.35
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = 0.0
@@ -43,6 +45,10 @@ class RetrieverSettings:
     timeout_s: float = 5.0
     chunk_tokens: int = 180
     chunk_overlap_sentences: int = 1
+
+    @property
+    def weights(self) -> Weights:
+        return Weights(self.dense_weight, self.coverage_weight, self.article_support)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +106,15 @@ class Retriever:
         self, query: str, filters: Filters, trace: Trace
     ) -> tuple[Vector | None, list[Candidate] | None]:
         """The query's vector and the candidates, best first; `None` for what could not be had."""
-        (vector, dense), (terms, sparse) = await asyncio.gather(
-            self._dense(query, filters, trace), self._sparse(query, filters, trace)
+        words = bm25.query_terms(query)
+        (vector, dense), (statistics, sparse) = await asyncio.gather(
+            self._dense(query, filters, trace), self._sparse(words, filters, trace)
         )
         if vector is None or dense is None or sparse is None:
             return vector, None
-        settings = self.settings
-        candidates = merged(dense, sparse, vector, terms)
-        return vector, ranked(
-            candidates, dense_weight=settings.dense_weight, support=settings.article_support
-        )
+        candidates = merged(dense, sparse, vector, bm25.query_vector(words, statistics))
+        mass = sum(bm25.query_weights(words, statistics).values())
+        return vector, ranked(candidates, self.settings.weights, mass=mass)
 
     async def _dense(
         self, query: str, filters: Filters, trace: Trace
@@ -126,17 +131,16 @@ class Retriever:
             return vectors[0], None
 
     async def _sparse(
-        self, query: str, filters: Filters, trace: Trace
-    ) -> tuple[SparseVector, list[Hit] | None]:
-        words = bm25.query_terms(query)
-        terms = bm25.query_vector(words, await self.library.statistics(list(words)))
+        self, words: Counter[int], filters: Filters, trace: Trace
+    ) -> tuple[CorpusStatistics, list[Hit] | None]:
+        statistics = await self.library.statistics(list(words))
+        terms, limit = bm25.query_vector(words, statistics), self.settings.candidates
         try:
             with trace.stage("search"):
-                limit = self.settings.candidates
-                return terms, await self.store.search_sparse(terms, filters=filters, limit=limit)
+                return statistics, await self.store.search_sparse(terms, filters=filters, limit=limit)
         except StoreUnavailable as error:
             _without_store(error, trace)
-            return terms, None
+            return statistics, None
 
     async def _embedded(self, texts: Sequence[str], trace: Trace) -> Vectors | None:
         try:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.retrieval.candidates import merged, ranked
+from models.retrieval.candidates import Candidate, Weights, merged, ranked
 from models.retrieval.fusion import mix, spread, with_support, z_scores
 from models.retrieval.store import Hit
 
@@ -65,5 +65,21 @@ def test_every_candidate_is_scored_both_ways() -> None:
     assert (found["b"].cosine, found["b"].keyword) == (0.5, 4.0)
 
 
+def candidate(name: str, cosine: float, keyword: float) -> Candidate:
+    return Candidate(name, name, cosine, keyword)
+
+
+def test_keywords_weigh_more_the_more_of_the_question_one_passage_has() -> None:
+    candidates = [candidate("meaning", 0.9, 1.0), candidate("words", 0.8, 5.0)]
+    weights = Weights(dense=0.7, coverage=0.4, support=0.0)
+    assert ranked(candidates, weights, mass=100.0)[0].chunk_id == "meaning"
+    assert ranked(candidates, weights, mass=5.0)[0].chunk_id == "words"
+
+
+def test_a_question_without_words_is_ranked_by_meaning() -> None:
+    candidates = [candidate("a", 0.1, 0.0), candidate("b", 0.2, 0.0)]
+    assert ranked(candidates, Weights(0.5, 0.3, 0.3), mass=0.0)[0].chunk_id == "b"
+
+
 def test_no_candidates_are_ranked_to_none() -> None:
-    assert ranked([], dense_weight=0.5, support=0.5) == []
+    assert ranked([], Weights(0.5, 0.3, 0.3), mass=1.0) == []
