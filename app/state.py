@@ -37,6 +37,7 @@ class State:
         await self.pool.close()
         await self.redis.aclose()
         await self.retriever.store.close()
+        await self.chat_models.close()
 
 
 def current(request: Request) -> State:

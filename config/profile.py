@@ -157,6 +157,8 @@ class LlmSettings(Settings):
     @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> Self:
         names = {provider.name for provider in self.providers}
+        if len(names) < len(self.providers):
+            raise ValueError("two providers have the same name")
         for route in self.routes:
             if unknown := set(route.providers) - names:
                 raise ValueError(f"route {route.name}: no provider {', '.join(sorted(unknown))}")

@@ -95,32 +95,30 @@ def _client(
     if provider.kind == "self_hosted":
         return SelfHosted(llm, name=provider.name, model=provider.model) if llm else None
     key = environment.api_key(provider.api_key_env) if provider.api_key_env else ""
-    url = provider.base_url
-    if provider.base_url_env:
-        url = environment.address(provider.base_url_env)
+    url = environment.address(provider.base_url_env) if provider.base_url_env else provider.base_url
+    if provider.kind == "anthropic":
+        url = url or anthropic.BASE_URL
+    if key is None or url is None:
+        return None
     wait = settings.connect_timeout_s
     match provider.kind:
-        case _ if key is None:
-            return None
         case "anthropic":
             return Anthropic(
                 provider.name,
+                base_url=url,
                 api_key=key,
                 model=provider.model,
                 max_tokens=settings.max_answer_tokens,
                 connect_timeout_s=wait,
-                base_url=url or anthropic.BASE_URL,
             )
-        case _ if url is None:
-            return None
         case "azure_openai":
             return azure(
                 provider.name,
                 base_url=url,
                 api_key=key,
                 deployment=provider.deployment or provider.model,
-                connect_timeout_s=wait,
                 api_version=provider.api_version or AZURE_DIALECT,
+                connect_timeout_s=wait,
             )
     return openai(provider.name, base_url=url, api_key=key, model=provider.model, connect_timeout_s=wait)
 

@@ -138,6 +138,9 @@ class SelfHosted:
             return False
         return True
 
+    async def close(self) -> None:
+        """The handle is Serve's."""
+
 
 async def _events(response: Any) -> AsyncIterator[str]:
     async for part in response:

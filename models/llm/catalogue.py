@@ -42,3 +42,6 @@ class Catalogue:
 
     async def is_up(self) -> bool:
         return any(await asyncio.gather(*(link.provider.is_up() for link in self._links)))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(link.provider.close() for link in self._links))

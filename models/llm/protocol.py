@@ -40,6 +40,10 @@ class ChatProvider(Protocol):
         """Whether it would answer now, as far as can be told without asking it something that costs."""
         ...
 
+    async def close(self) -> None:
+        """Let go of the connections it keeps."""
+        ...
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -81,3 +85,5 @@ class ChatModels(Protocol):
     async def is_up(self) -> bool:
         """Whether any provider would answer now."""
         ...
+
+    async def close(self) -> None: ...

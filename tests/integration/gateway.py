@@ -42,7 +42,6 @@ async def providers(
             url = await stack.enter_async_context(served(upstream))
             name = f"p{number}"
             client = openai(name, base_url=url, api_key=f"key-{name}", model=name, connect_timeout_s=5)
-            stack.push_async_callback(client.close)
             links.append(
                 Link(
                     client,
@@ -54,7 +53,9 @@ async def providers(
                     breaker=Breaker(Tolerance(least_calls=5)),
                 )
             )
-        yield Catalogue(links, deadlines)
+        catalogue = Catalogue(links, deadlines)
+        stack.push_async_callback(catalogue.close)
+        yield catalogue
 
 
 class NamedReranker:

@@ -50,6 +50,9 @@ class Scripted:
     async def is_up(self) -> bool:
         return True
 
+    async def close(self) -> None:
+        pass
+
 
 def link(provider: Scripted, **prices: Any) -> Link:
     return Link(provider, provider.name, Slots(2, 1), **prices)
