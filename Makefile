@@ -25,7 +25,7 @@ token: ## an access token of a demo user: make -s token ROLE=customer|agent|supe
 	@$(RUN) -m deployments.local.token $(ROLE)
 
 doctor: ## what is missing, and how to get it
-	@$(RUN) -m deployments.local.doctor
+	@$$(test -x $(RUN) && echo $(RUN) || echo $(PYTHON)) -m deployments.local.doctor
 
 test: setup-dev ## every test that takes seconds, on real stores and the real application
 	$(RUN) -m pytest -m "not long" --cov --cov-report=term:skip-covered

@@ -28,7 +28,7 @@ class Environment(BaseModel):
     port: int
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
-    milvus_uri: str | None = None
+    milvus_uri: SecretStr | None = None  # may carry a password
     secret_key: SecretStr | None = None
 
     def require_database_url(self) -> str:
@@ -38,9 +38,7 @@ class Environment(BaseModel):
         return self._require(self.redis_url, "REDIS_URL")
 
     def require_milvus_uri(self) -> str:
-        if not self.milvus_uri:
-            raise MissingSetting("MILVUS_URI is not set")
-        return self.milvus_uri
+        return self._require(self.milvus_uri, "MILVUS_URI")
 
     def require_secret_key(self) -> str:
         return self._require(self.secret_key, "ESERVICE_SECRET_KEY")
@@ -59,16 +57,20 @@ class Environment(BaseModel):
 
 def read(environ: Mapping[str, str] = os.environ) -> Environment:
     """The environment as it is now. `ESERVICE_HOME` and `ESERVICE_MODELS` are made absolute."""
+
+    def secret(name: str) -> SecretStr | None:
+        return SecretStr(environ[name]) if environ.get(name) else None
+
     home = Path(environ.get("ESERVICE_HOME") or CHECKOUT / ".eservice").absolute()
     return Environment(
         home=home,
         models=Path(environ.get("ESERVICE_MODELS") or CHECKOUT / ".eservice" / "models").absolute(),
         artefacts=Path(environ.get("ESERVICE_ARTEFACTS") or home / "artefacts").absolute(),
         port=_port(environ.get("ESERVICE_PORT") or "8000"),
-        database_url=SecretStr(environ["DATABASE_URL"]) if environ.get("DATABASE_URL") else None,
-        redis_url=SecretStr(environ["REDIS_URL"]) if environ.get("REDIS_URL") else None,
-        milvus_uri=environ.get("MILVUS_URI") or None,
-        secret_key=SecretStr(environ["ESERVICE_SECRET_KEY"]) if environ.get("ESERVICE_SECRET_KEY") else None,
+        database_url=secret("DATABASE_URL"),
+        redis_url=secret("REDIS_URL"),
+        milvus_uri=secret("MILVUS_URI"),
+        secret_key=secret("ESERVICE_SECRET_KEY"),
     )
 
 

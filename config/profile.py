@@ -59,9 +59,12 @@ class RerankerSettings(Settings):
 
 class RetrievalSettings(Settings):
     collection: str = "passages"
-    candidates: int = Field(60, description="passages each of dense and sparse search returns")
-    dense_weight: float = Field(0.6, ge=0, le=1, description="of z-scores; the rest is BM25's")
-    article_support: float = Field(0.5, ge=0, le=1, description="how much an article's other passages count")
+    candidates: int = Field(50, description="passages each of dense and sparse search returns")
+    dense_weight: float = Field(0.8, ge=0, le=1, description="of z-scores; the rest is BM25's")
+    coverage_weight: float = Field(
+        0.3, ge=0, le=1, description="how far it falls where one passage has all the question's words"
+    )
+    article_support: float = Field(0.35, ge=0, le=1, description="how much an article's other passages count")
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = Field(

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+from config.embedded import account
 from config.embedded.locks import exclusive, is_held
 from config.embedded.secrets_file import write_private
 
@@ -186,12 +187,11 @@ class Child:
 
     def _spawn(self, port: int, life: int) -> "subprocess.Popen[bytes]":
         launch = self.server.launch(port)
-        user, group = launch.account or (None, None)
         environ = {name: os.environ[name] for name in INHERITED if name in os.environ}
         marks = {"ESERVICE_HOME": str(self.home), "ESERVICE_STORE": self.server.name}
         with self.log_file.open("ab") as output:
             return subprocess.Popen(
-                launch.argv,
+                account.running_as(launch.account, launch.argv),
                 cwd=launch.cwd,
                 env={**environ, **launch.environ, **marks},
                 stdin=subprocess.DEVNULL,
@@ -199,9 +199,6 @@ class Child:
                 stderr=output,
                 start_new_session=True,
                 pass_fds=(life,),
-                user=user,
-                group=group,
-                extra_groups=[] if launch.account else None,
             )
 
     def _await_answer(self, process: "subprocess.Popen[bytes]", port: int, begun: int) -> None:

@@ -110,18 +110,14 @@ class Postgres:
         draft.rename(folder / "data")
 
     def _initdb(self, data: Path, password: Path) -> None:
-        user, group = self._account or (None, None)
         command = [
             str(self._program / "bin" / "initdb"),
             *("-D", str(data), "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"),
             *("--auth-local=scram-sha-256", "--auth-host=scram-sha-256", f"--pwfile={password}"),
         ]
         done = subprocess.run(
-            command,
+            account.running_as(self._account, command),
             cwd=data,
-            user=user,
-            group=group,
-            extra_groups=[] if self._account else None,
             capture_output=True,
             text=True,
             timeout=120,

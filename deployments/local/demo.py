@@ -8,6 +8,7 @@ from app.auth import service as auth
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, Role
 from app.routing import seed
+from app.routing import service as routing
 from app.sla import seed as sla
 
 ROLES: dict[str, Role] = {
@@ -38,6 +39,16 @@ async def seed_desk(dsn: str, home: Path, staff: Path) -> None:
                 await auth.ensure_user(conn, email, name, role, password_hash=hashed)
             await seed.seed(conn, staff)
             await sla.seed(conn, staff.with_name("sla.yaml"))
+    finally:
+        await pool.close()
+
+
+async def has_learnt_triage(dsn: str) -> bool:
+    """Whether a version of triage decides already: the sample's must not take its place."""
+    pool = await db.connect(dsn, max_size=1, statement_timeout_s=5)
+    try:
+        async with db.transaction(pool) as conn:
+            return await routing.active_triage_version(conn) is not None
     finally:
         await pool.close()
 

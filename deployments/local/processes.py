@@ -5,11 +5,11 @@ rename themselves (Ray's workers and agents) still have their logs open below th
 """
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -55,7 +55,18 @@ def end_cluster(home: Path, *, grace_s: float = 5) -> int:
     return len(left)
 
 
-def die_with_parent() -> None:
-    """For a child, before it runs: be sent SIGTERM when the parent ends, however it ends (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+DIE_WITH_PARENT = f"""\
+import ctypes, os, sys
+ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {int(signal.SIGTERM)})
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def dying_with_parent(command: Sequence[str]) -> list[str]:
+    """`command`, which is sent SIGTERM when this process ends, however it ends (Linux only).
+
+    Not by a `preexec_fn`: that makes `subprocess` fork, which gRPC's threads here may not survive.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, *command]

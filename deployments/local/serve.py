@@ -30,6 +30,7 @@ from deployments.local.cluster import Cluster, ClusterFailed
 from deployments.local.report import Report, banner
 
 APP = "eservice"
+SAMPLE_TICKETS = ("--train", "examples/tickets.jsonl")
 READY_S = 420.0
 DISK_NEEDED = 2 << 30
 """Bytes: prepared models 0.5 GB, Ray's and the stores' logs and data the rest."""
@@ -123,7 +124,8 @@ class Service:
             self.cluster.deploy(serve_config(self.env, self.profile))
         with self.report.step("sample knowledge base and triage"):
             self._command("-m", "pipelines.index", "--source", "examples/knowledge", "--full")
-            self._command("-m", "pipelines.train", "triage", "--train", "examples/tickets.jsonl", "--promote")
+            if not asyncio.run(demo.has_learnt_triage(dsn)):
+                self._command("-m", "pipelines.train", "triage", *SAMPLE_TICKETS, "--promote")
         with self.report.step("application (the LLM takes about a minute)"):
             self._wait_until_ready()
 

@@ -19,13 +19,12 @@ OBJECT_STORE_BYTES = 128 << 20
 
 @contextmanager
 def connected(home: Path) -> Iterator[int]:
-    """Connect to Ray; yields how many embedders may work at once.
+    """Connect to Ray, that of `RAY_ADDRESS` first; yields how many embedders may work at once.
 
     Beside a running service that is one, so that its users do not wait.
     """
-    address = running(home)
+    address = os.environ.get("RAY_ADDRESS") or running(home)
     folder = None if address else tempfile.mkdtemp(prefix="es-ray-", dir="/tmp")  # short: it holds sockets
-    os.environ["RAY_AUTH_MODE"] = "disabled"  # as the local cluster has it; unset, a file in ~ decides
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its warnings are for Ray's own developers
     options = {"address": address} if address else _own(Path(str(folder)))
     try:
@@ -58,8 +57,6 @@ def running(home: Path) -> str | None:
 
 
 def _own(folder: Path) -> dict[str, object]:
-    os.environ.pop("RAY_ADDRESS", None)
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else Ray listens on the machine's outer address
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     return {
         "num_cpus": max(2, os.cpu_count() or 1),

@@ -1,7 +1,9 @@
 """The real application over HTTP, with the real SmolLM2: one service for all tests of this folder."""
 
 import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,13 +13,14 @@ from tests.e2e.service import Service
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    running = Service(tmp_path_factory.mktemp("e2e") / "home")
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
+def service() -> Iterator[Service]:
+    with tempfile.TemporaryDirectory(prefix="es-e2e-") as folder:
+        running = Service(Path(folder))
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture(scope="session")

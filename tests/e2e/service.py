@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from config.embedded.stores import Stores
+
 ROOT = Path(__file__).parents[2]
 START_S = 420.0
 
@@ -24,10 +26,11 @@ def free_port() -> int:
 class Service:
     """Started as `make serve` starts it; `environ` carries what sets it apart."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, folder: Path) -> None:
+        folder.chmod(0o755)  # PostgreSQL does not run as root: its user has to reach the home
+        self.home = home = folder / "home"
         self.port = free_port()
-        self.log = home.parent / f"{home.name}.log"
+        self.log = folder / "service.log"
         self.process: subprocess.Popen[bytes] | None = None
         unset = {"DATABASE_URL", "REDIS_URL", "MILVUS_URI", "ESERVICE_SECRET_KEY", "RAY_ADDRESS"}
         self.environ = {name: value for name, value in os.environ.items() if name not in unset} | {
@@ -95,3 +98,4 @@ class Service:
         self.run("-m", "deployments.local.stop")
         if self.process and self.process.poll() is None:
             self.kill()
+        Stores(self.home).destroy()

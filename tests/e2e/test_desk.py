@@ -4,8 +4,11 @@ import time
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
+from config.embedded.stores import Stores
+from deployments.local import processes
 from tests.e2e.service import Service
 
 TICKET = {
@@ -48,6 +51,20 @@ def test_every_response_carries_a_request_id(service: Service) -> None:
         assert client.get("/healthz").headers["x-request-id"]
         assert client.get("/healthz", headers={"X-Request-ID": "abc-1"}).headers["x-request-id"] == "abc-1"
         assert client.get("/nothing-here").headers["x-request-id"]
+
+
+def test_nothing_listens_but_on_loopback(service: Service) -> None:
+    """Also what Ray and HAProxy open by themselves."""
+    stores = [status.pid for status in Stores(service.home).status()]
+    everything = processes.of_cluster(service.home) + [psutil.Process(pid) for pid in stores if pid]
+    listening = [
+        connection.laddr.ip
+        for process in everything
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) > 10
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
 
 
 def test_ready_with_every_dependency(service: Service) -> None:

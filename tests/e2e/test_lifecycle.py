@@ -1,5 +1,6 @@
 """Starting, stopping, killing and starting again, side by side: minutes, hence `make test-long`."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +19,16 @@ TICKET = {"subject": "Cannot sync", "body": "My laptop shows FL-204 since this m
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Service]:
-    tmp_path.chmod(0o755)
-    service = Service(tmp_path / "home")
-    yield service
-    service.stop()
+def home() -> Iterator[Service]:
+    with tempfile.TemporaryDirectory(prefix="es-e2e-") as folder:
+        service = Service(Path(folder))
+        yield service
+        service.stop()
 
 
 def leftovers(service: Service) -> list[psutil.Process]:
     """Every process of this home, its stores included."""
-    stores = [status.pid for status in Stores(service.home).status() if status.state == "healthy"]
+    stores = [status.pid for status in Stores(service.home).status() if status.state == "running"]
     return processes.of_cluster(service.home) + [psutil.Process(pid) for pid in stores if pid]
 
 

@@ -14,7 +14,7 @@ from tests.e2e.service import ROOT, Service
 @pytest.fixture
 def idle(tmp_path: Path) -> Service:
     """A service that is not started."""
-    return Service(tmp_path / "home")
+    return Service(tmp_path)
 
 
 def refusal(service: Service, **environ: str) -> str:
@@ -50,7 +50,7 @@ def test_too_little_disk(tmp_path: Path) -> None:
     if mount.returncode:
         pytest.skip("mounting a small file system needs root")
     try:
-        assert "2 GiB are needed" in refusal(Service(tmp_path / "home"))
+        assert "2 GiB are needed" in refusal(Service(tmp_path))
     finally:
         subprocess.run(["umount", tmp_path], check=True)
 
