@@ -6,7 +6,7 @@ SOURCES := app config deployments models monitoring pipelines
 export PYTHONPATH := $(CURDIR)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup serve stop token doctor test test-long check lint format format-check typecheck imports sql bench lock
+.PHONY: setup serve stop token doctor test test-long check lint format format-check typecheck imports sql lock
 
 setup: ## the environment to run it
 	@$(PYTHON) requirements/install.py
@@ -27,10 +27,14 @@ token: ## an access token of a demo user: make -s token ROLE=customer|agent|supe
 doctor: ## what is missing, and how to get it
 	@$$(test -x $(RUN) && echo $(RUN) || echo $(PYTHON)) -m deployments.local.doctor
 
-test: setup-dev ## every test that takes seconds, on real stores and the real application
+.PHONY: models
+models: setup-dev
+	@$(RUN) -m models.preparation all
+
+test: models ## every test that takes seconds, on real stores and the real application
 	$(RUN) -m pytest -m "not long" --cov --cov-report=term:skip-covered
 
-test-long: setup-dev ## what takes minutes
+test-long: models ## what takes minutes
 	$(RUN) -m pytest -m long
 
 check: setup-dev lint format-check typecheck imports sql ## everything that reads the code without running it
