@@ -72,7 +72,7 @@ class RetrievalSettings(Settings):
         ge=0,
         le=1,
         description="of z-scores, the rest is the fused score's; 0 spares the reranker. Late interaction at "
-        "0.3 brings 0.002 to 0.006 nDCG@10 and doubles the time of a search; a trained one has to earn its place",
+        "0.3 brings 0.002 to 0.006 nDCG@10 and doubles a search's time; a trained one has to earn its place",
     )
     top_k: int = 5
     per_article: int = Field(2, description="passages of one article an answer may use")

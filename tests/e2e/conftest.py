@@ -12,6 +12,16 @@ import pytest
 from tests.e2e.service import Service
 
 
+START_AND_ANSWER_S = 600
+"""The first test waits for the service to start, which takes minutes on a busy machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(START_AND_ANSWER_S))
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="es-e2e-") as folder:
