@@ -342,6 +342,10 @@ async def test_promises_are_made_by_supervisors(
     "change",
     [
         {"zone": "Mars/Olympus"},
+        {"zone": "Europe"},
+        {"zone": "../Europe/Berlin"},
+        {"zone": ""},
+        {"zone": "a\x00"},
         {"week": {}},
         {"week": {"mon": []}},
         {"week": {"mon": [{"opens": "9:00", "closes": "17:00"}]}},
