@@ -53,7 +53,8 @@ async def readyz(state: Current, response: Response) -> Readiness:
 
 async def _in_time(check: Awaitable[object]) -> bool:
     try:
-        return await asyncio.wait_for(check, CHECK_TIMEOUT_S) is not False
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            return await check is not False
     except Exception:  # whatever is wrong with it, it is down
         return False
 

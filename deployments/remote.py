@@ -47,11 +47,8 @@ def causes() -> Iterator[None]:
 
 async def within(response: Awaitable[T], deadline_s: float = DEADLINE_S) -> T:
     with causes():
-        return await asyncio.wait_for(_awaited(response), deadline_s)
-
-
-async def _awaited(response: Awaitable[T]) -> T:
-    return await response
+        async with asyncio.timeout(deadline_s):
+            return await response
 
 
 class RemoteEmbedder:

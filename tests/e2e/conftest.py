@@ -11,7 +11,6 @@ import pytest
 
 from tests.e2e.service import Service
 
-
 START_AND_ANSWER_S = 600
 """The first test waits for the service to start, which takes minutes on a busy machine."""
 
