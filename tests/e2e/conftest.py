@@ -1,4 +1,4 @@
-"""The real application over HTTP, with the real SmolLM2: one service for all tests of this folder."""
+"""The real application over HTTP, with the real SmolLM2: one service for this folder."""
 
 import json
 import tempfile
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(START_AND_ANSWER_S))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service() -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="es-e2e-") as folder:
         running = Service(Path(folder))
@@ -32,19 +32,19 @@ def service() -> Iterator[Service]:
             running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def customer(service: Service) -> Iterator[httpx.Client]:
     with service.client("customer") as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def agent(service: Service) -> Iterator[httpx.Client]:
     with service.client("agent") as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def admin(service: Service) -> Iterator[httpx.Client]:
     with service.client("admin") as client:
         yield client
