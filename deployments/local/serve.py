@@ -25,7 +25,7 @@ from config.embedded import locks
 from config.embedded.stores import Stores, unnamed
 from config.environment import CHECKOUT, Environment
 from config.profile import Profile, ProfileError, load
-from deployments.local import demo, ports
+from deployments.local import demo, ports, processes
 from deployments.local.cluster import Cluster, ClusterFailed
 from deployments.local.report import Report, banner
 
@@ -47,6 +47,7 @@ def main() -> int:
         env = environment.read()
         profile = load(os.environ.get("ESERVICE_PROFILE") or "local")
         with _only_one(env):
+            processes.end_cluster(env.home)  # what a crash left behind still holds the port
             check(env)
             return Service(env, profile).run()
     except (CannotServe, ProfileError, ClusterFailed, environment.InvalidSetting) as error:
