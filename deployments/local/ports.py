@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from config.embedded.child import is_free
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -37,16 +39,6 @@ def load(file: Path, *, free: bool) -> Ports:
     ports = Ports(*_free_ports(len(fields(Ports))))
     file.write_bytes(TypeAdapter(Ports).dump_json(ports))
     return ports
-
-
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
 
 
 def _free_ports(count: int) -> list[int]:

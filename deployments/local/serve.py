@@ -22,10 +22,11 @@ import yaml
 from app import db
 from config import environment
 from config.embedded import locks
+from config.embedded.child import is_free
 from config.embedded.stores import Stores, unnamed
 from config.environment import CHECKOUT, Environment
 from config.profile import Profile, ProfileError, load
-from deployments.local import demo, ports, processes
+from deployments.local import demo, processes
 from deployments.local.cluster import Cluster, ClusterFailed
 from deployments.local.report import Report, banner
 
@@ -77,7 +78,7 @@ def _only_one(env: Environment) -> Iterator[None]:
 
 def check(env: Environment) -> None:
     """Stop before anything is started, where it could not end well."""
-    if not ports.is_free(env.port):
+    if not is_free(env.port):
         raise CannotServe(f"port {env.port} is in use; set ESERVICE_PORT to another one")
     free = shutil.disk_usage(env.home).free
     if free < DISK_NEEDED:
