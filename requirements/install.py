@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def lock_files(*, gpu: bool, dev: bool) -> list[Path]:
-    names = ["gpu.lock" if gpu else "cpu.lock", "weights.lock", *(["dev.lock"] if dev else [])]
+    names = ["gpu.lock" if gpu else "cpu.lock", "weights.lock", *(["dev.lock", "tools.lock"] if dev else [])]
     return [FOLDER / name for name in names]
 
 
