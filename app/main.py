@@ -15,6 +15,7 @@ from app.chat import endpoints as chat
 from app.knowledge import endpoints as knowledge
 from app.llm import endpoints as llm
 from app.middleware import Admission, BodyLimit, LastResort, RequestId
+from app.providers import endpoints as providers
 from app.routing import endpoints as routing
 from app.sla import endpoints as sla
 from app.state import State
@@ -50,7 +51,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         redoc_url=None,
         openapi_url="/openapi.json" if profile.http.docs else None,
     )
-    for slice_ in (health, auth, chat, tickets, sla, routing, knowledge, llm):
+    for slice_ in (health, auth, chat, tickets, sla, routing, knowledge, llm, providers):
         app.include_router(slice_.router)
     problems.install(app)
     app.add_middleware(BodyLimit, limit=profile.http.max_body_bytes)

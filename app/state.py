@@ -1,7 +1,8 @@
 """What one replica holds for all its requests, and the dependencies that hand it out."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -9,14 +10,19 @@ from redis.asyncio import Redis
 
 from app import db
 from config.environment import Environment
+from config.lineup import Provider
 from config.profile import Profile
 from models.agents.protocol import Assistant
 from models.embedding.protocol import Embedder
-from models.llm.protocol import ChatModels
+from models.llm.protocol import ChatModels, ChatProvider
 from models.prompts.tokens import TokenCounter
 from models.reranking.protocol import Reranker
 from models.retrieval.retriever import Retriever
 from models.triage.protocol import Triager
+
+
+def _nowhere(provider: Provider) -> ChatProvider:
+    raise ValueError("this replica asks no providers")
 
 
 @dataclass(slots=True)
@@ -32,8 +38,15 @@ class State:
     chat_models: ChatModels
     triager: Triager
     embedding_tokens: TokenCounter
+    open_provider: Callable[[Provider], ChatProvider] = _nowhere
+    """A client of a provider, whether or not it is active; a `ValueError` says why there is none."""
+    background: list[asyncio.Task[None]] = field(default_factory=list)
+    """What runs beside the requests; it ends with this replica."""
 
     async def close(self) -> None:
+        for task in self.background:
+            task.cancel()
+        await asyncio.gather(*self.background, return_exceptions=True)
         await self.pool.close()
         await self.redis.aclose()
         await self.retriever.store.close()

@@ -4,20 +4,18 @@ Shapes (replicas, resources) stand in `serve_config.yaml`; secrets and addresses
 """
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
+
+from config.lineup import Lineup, Settings
 
 FOLDER = Path(__file__).parent
 
 
 class ProfileError(ValueError):
     """The profile cannot be used; the message says which field and why."""
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Http(Settings):
@@ -91,35 +89,8 @@ class Engine(Settings):
     accelerator_type: str | None = None
     num_cpus: float = 1
     context_tokens: int
-    engine_kwargs: dict[str, Any] = {}
-    env_vars: dict[str, str] = {}
-
-
-class Provider(Settings):
-    """One place an answer can come from. Keys come from `api_key_env` in the environment, never from here."""
-
-    name: str
-    kind: Literal["self_hosted", "openai_compatible", "azure_openai", "anthropic"]
-    model: str = Field(description="what /v1/models calls it, and the provider itself")
-    base_url: str | None = None
-    base_url_env: str | None = Field(None, description="where the environment has the address instead")
-    api_key_env: str | None = None
-    deployment: str | None = Field(None, description="Azure's name for the model, if it is another one")
-    api_version: str | None = Field(None, description="of Azure's API")
-    continues: bool = Field(False, description="goes on from where a last message of the assistant ends")
-    context_tokens: int
-    prompt_usd_per_million: float = 0.0
-    completion_usd_per_million: float = 0.0
-
-
-class RouteSettings(Settings):
-    """A chain of providers under a name of its own, which callers may use like a model's."""
-
-    name: str
-    providers: tuple[str, ...] = Field(min_length=1, description="names of providers, first to last")
-    weights: tuple[float, ...] = Field(
-        (), description="one a provider: how often it is asked first; 0 comes last; none: always in order"
-    )
+    engine_kwargs: dict[str, Any] = Field(default_factory=dict)
+    env_vars: dict[str, str] = Field(default_factory=dict)
 
 
 class BreakerSettings(Settings):
@@ -140,10 +111,8 @@ class RetrySettings(Settings):
     ceiling_s: float = Field(2.0, gt=0, description="a provider whose Retry-After is longer is passed over")
 
 
-class LlmSettings(Settings):
+class LlmSettings(Lineup):
     engine: Engine | None
-    providers: tuple[Provider, ...]
-    routes: tuple[RouteSettings, ...] = Field((), description="the assistant answers by the first")
     breaker: BreakerSettings = BreakerSettings()
     retries: RetrySettings = RetrySettings()
     max_answer_tokens: int = 120
@@ -153,20 +122,6 @@ class LlmSettings(Settings):
     total_timeout_s: float = 60.0
     max_concurrent: int = Field(8, description="streams one replica keeps open at one provider")
     max_waiting: int = Field(32, description="callers that may wait for a slot; more are refused")
-
-    @model_validator(mode="after")
-    def _routes_lead_somewhere(self) -> Self:
-        names = {provider.name for provider in self.providers}
-        if len(names) < len(self.providers):
-            raise ValueError("two providers have the same name")
-        for route in self.routes:
-            if unknown := set(route.providers) - names:
-                raise ValueError(f"route {route.name}: no provider {', '.join(sorted(unknown))}")
-            if route.weights and len(route.weights) != len(route.providers):
-                raise ValueError(f"route {route.name}: as many weights as providers, or none")
-            if any(weight < 0 for weight in route.weights):
-                raise ValueError(f"route {route.name}: a weight is less than 0")
-        return self
 
 
 class AssistantSettings(Settings):
@@ -214,6 +169,11 @@ class Profile(Settings):
     assistant: AssistantSettings = AssistantSettings()
     triage: TriageSettings = TriageSettings()
     jobs: JobSettings = JobSettings()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is one trusted machine, reached over loopback only."""
+        return self.auth.demo_users
 
 
 def names() -> list[str]:

@@ -8,6 +8,7 @@ from ray.serve.handle import DeploymentHandle
 from config import environment
 from config.profile import Profile
 from deployments import composition
+from deployments.providers import Providers
 from deployments.remote import RemoteEmbedder, RemoteReranker
 from models.agents.answering import Answerer, Settings
 from models.agents.protocol import Event, Question
@@ -28,10 +29,11 @@ class Assistant:
         near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
         judge = RemoteReranker(reranker, name=profile.reranker.name)
         pool = await composition.open_pool(profile, env)
+        chat_models, self.watching = await composition.chat_models(Providers(profile, env, llm), pool)
         self.answerer = Answerer(
             retriever=composition.retriever(profile, env, pool, near, judge),
             embedder=near,
-            chat_models=composition.chat_models(profile.llm, env, llm),
+            chat_models=chat_models,
             counter=counter_for(composition.tokenizer_folder(profile, env)),
             settings=Settings(
                 prompt_tokens=profile.assistant.prompt_tokens,

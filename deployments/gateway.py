@@ -9,6 +9,7 @@ from app.state import State
 from config import environment
 from config.profile import Profile
 from deployments import composition
+from deployments.providers import Providers
 from deployments.remote import RemoteAssistant, RemoteEmbedder, RemoteReranker, RemoteTriager
 from models.prompts.tokens import counter_for
 from monitoring import logs
@@ -45,6 +46,8 @@ class Gateway:
     async def _open_state(self) -> State:
         profile, env = self.profile, environment.read()
         pool = await composition.open_pool(profile, env)
+        providers = Providers(profile, env, self.llm)
+        chat_models, watching = await composition.chat_models(providers, pool)
         return State(
             profile=profile,
             environment=env,
@@ -54,7 +57,9 @@ class Gateway:
             reranker=self.reranker,
             retriever=composition.retriever(profile, env, pool, self.embedder, self.reranker),
             assistant=self.assistant,
-            chat_models=composition.chat_models(profile.llm, env, self.llm),
+            chat_models=chat_models,
             triager=self.triager,
             embedding_tokens=counter_for(env.models / profile.embedder.model),
+            open_provider=providers.open,
+            background=[watching],
         )

@@ -53,6 +53,12 @@ class Breaker:
             return "closed"
         return "half_open" if self._clock() >= self._opened_at + self._tolerance.open_s else "open"
 
+    @property
+    def recent(self) -> tuple[int, int]:
+        """Calls and failures in the window, as far as they count for the next decision."""
+        self._forget()
+        return len(self._outcomes), sum(failed for _, failed in self._outcomes)
+
     @contextmanager
     def call(self) -> Iterator[None]:
         """Around one call; `ProviderError("circuit_open")` instead of it while the circuit is open."""
@@ -100,12 +106,13 @@ class Breaker:
             if self._recovered >= self._tolerance.probes:
                 self._turn(None)
 
-    def _is_failing(self) -> bool:
+    def _forget(self) -> None:
         oldest = self._clock() - self._tolerance.window_s
         while self._outcomes and self._outcomes[0][0] <= oldest:
             self._outcomes.popleft()
-        failures = sum(failed for _, failed in self._outcomes)
-        calls = len(self._outcomes)
+
+    def _is_failing(self) -> bool:
+        calls, failures = self.recent
         return calls >= self._tolerance.least_calls and failures >= self._tolerance.failure_rate * calls
 
     def _turn(self, opened_at: float | None) -> None:

@@ -17,7 +17,7 @@ from typing import Any, cast
 from models.llm import continuation
 from models.llm.breaker import Breaker
 from models.llm.errors import FATAL, REFUSALS, NoProviderLeft, ProviderError, Reason
-from models.llm.protocol import Attempt, ChatProvider, ChatRequest, Chunk, Usage
+from models.llm.protocol import Attempt, ChatProvider, ChatRequest, Chunk, ProviderStatus, Usage
 from models.llm.retries import Retries
 from models.llm.slots import Slots
 
@@ -44,6 +44,10 @@ class Link:
     """Whether it goes on from where a last message of the assistant ends (`models.llm.continuation`)."""
     retries: Retries = field(default_factory=Retries)
     breaker: Breaker = field(default_factory=Breaker)
+
+    def status(self, up: bool) -> ProviderStatus:
+        calls, failures = self.breaker.recent
+        return ProviderStatus(up, self.breaker.state, calls, failures, self.slots.in_use, self.slots.waiting)
 
 
 class ChainCall:

@@ -35,7 +35,7 @@ class Address:
         Leaving the iteration closes the connection, which is how a provider learns of it.
         """
         try:
-            async with self._client().post(self._url, json=body) as response:
+            async with self._client().post(self._url, json=body, allow_redirects=False) as response:
                 if response.status != 200:
                     raise await _failure(response)
                 if response.content_type != EVENTS:

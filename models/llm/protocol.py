@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 ChatRequest: TypeAlias = dict[str, Any]
 """The body of OpenAI's POST /chat/completions."""
@@ -45,6 +45,21 @@ class ChatProvider(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """A provider as one replica sees it."""
+
+    up: bool
+    circuit: Literal["closed", "open", "half_open"]
+    recent_calls: int
+    """In the breaker's window."""
+    recent_failures: int
+    in_use: int
+    """Answers under way."""
+    waiting: int
+    """Callers who wait for a slot."""
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try at one provider, as it is kept with the answer."""
@@ -71,7 +86,9 @@ class Call(Protocol):
 
 
 class ChatModels(Protocol):
-    """Every model the profile names, each with its chain of providers."""
+    """Every model there is, each with its chain of providers; `version` says which set of them it is."""
+
+    version: int
 
     def names(self) -> list[str]: ...
 
@@ -84,6 +101,10 @@ class ChatModels(Protocol):
 
     async def is_up(self) -> bool:
         """Whether any provider would answer now."""
+        ...
+
+    async def statuses(self) -> dict[str, ProviderStatus]:
+        """Each provider's, by its name."""
         ...
 
     async def close(self) -> None: ...

@@ -4,13 +4,14 @@ import pytest
 
 from config import environment, profile
 from config.profile import LlmSettings
-from deployments import composition
+from deployments.providers import Providers
 
 KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "ANTHROPIC_API_KEY")
 
 
 def catalogue(settings: LlmSettings) -> list[str]:
-    return composition.chat_models(settings, environment.read(), None).names()
+    prod = profile.load("prod").model_copy(update={"llm": settings})
+    return Providers(prod, environment.read(), None).catalogue().names()
 
 
 def test_a_provider_without_its_key_or_address_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +45,7 @@ def test_a_route_keeps_the_providers_that_are_there(monkeypatch: pytest.MonkeyPa
     [
         ({"providers": ["nobody"]}, "no provider nobody"),
         ({"providers": ["openai"], "weights": [1, 2]}, "as many weights"),
-        ({"providers": ["openai"], "weights": [-1]}, "less than 0"),
+        ({"providers": ["openai"], "weights": [-1]}, "greater than or equal to 0"),
     ],
 )
 def test_a_route_that_leads_nowhere_is_refused(route: dict[str, object], words: str) -> None:
