@@ -74,6 +74,12 @@ class TooLarge(ServiceError):
     status = 413
 
 
+class TooManyRequests(ServiceError):
+    """You have sent too many requests; wait and try again."""
+
+    status = 429
+
+
 class Unavailable(ServiceError):
     """A part this needs is down; try again soon."""
 

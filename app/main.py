@@ -13,6 +13,9 @@ from app.auth.service import Sessions
 from app.auth.tokens import AccessTokens
 from app.chat import endpoints as chat
 from app.knowledge import endpoints as knowledge
+from app.limits.headers import RateLimitHeaders
+from app.limits.limiter import Limiter
+from app.limits.requests import RequestLimits
 from app.llm import endpoints as llm
 from app.middleware import Admission, BodyLimit, LastResort, RequestId
 from app.providers import endpoints as providers
@@ -37,8 +40,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state = await open_state()
-        app.state.eservice = state
-        app.state.sessions = _sessions(state)
+        furnish(app, state, AccessTokens(signing_secrets(state.environment), profile.auth.access_ttl_s))
         yield
         await state.close()
 
@@ -54,6 +56,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
     for slice_ in (health, auth, chat, tickets, sla, routing, knowledge, llm, providers):
         app.include_router(slice_.router)
     problems.install(app)
+    app.add_middleware(RateLimitHeaders)
     app.add_middleware(BodyLimit, limit=profile.http.max_body_bytes)
     app.add_middleware(Admission, limit=profile.http.max_concurrent)
     if profile.http.cors_origins:
@@ -65,10 +68,11 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
     return app
 
 
-def _sessions(state: State) -> Sessions:
-    auth_settings = state.profile.auth
-    tokens = AccessTokens(signing_secrets(state.environment), auth_settings.access_ttl_s)
-    return Sessions(state.pool, tokens, Passwords(), auth_settings.refresh_ttl_s)
+def furnish(app: FastAPI, state: State, tokens: AccessTokens) -> None:
+    """Hang on the application what its dependencies look for."""
+    app.state.eservice = state
+    app.state.sessions = Sessions(state.pool, tokens, Passwords(), state.profile.auth.refresh_ttl_s)
+    app.state.limits = RequestLimits(Limiter(state.redis), state.profile)
 
 
 def signing_secrets(environment: Environment) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from config.limits import LimitSettings
 from config.lineup import Lineup, Settings
 
 FOLDER = Path(__file__).parent
@@ -22,6 +23,9 @@ class Http(Settings):
     max_body_bytes: int = Field(1_048_576, gt=0)
     max_concurrent: int = Field(
         256, gt=0, description="requests one gateway replica works on; more get a 503"
+    )
+    forwarded_hops: int = Field(
+        0, ge=0, description="proxies of ours in front of Serve that add to X-Forwarded-For; 0: nobody's word"
     )
     cors_origins: tuple[str, ...] = ()
     docs: bool = False
@@ -160,6 +164,7 @@ class Stores(Settings):
 class Profile(Settings):
     name: str
     http: Http = Http()
+    limits: LimitSettings = LimitSettings()
     auth: Auth = Auth()
     stores: Stores = Stores()
     embedder: EmbedderSettings = EmbedderSettings()

@@ -8,6 +8,7 @@ from fastapi.security import OAuth2PasswordBearer
 from app.auth.schemas import Identity
 from app.auth.service import Sessions
 from app.errors import Forbidden, Unauthorised
+from app.limits.requests import CurrentLimits
 
 bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
@@ -19,14 +20,27 @@ def sessions(request: Request) -> Sessions:
 CurrentSessions = Annotated[Sessions, Depends(sessions)]
 
 
-def signed_in(
-    request: Request, logins: CurrentSessions, token: Annotated[str | None, Depends(bearer)]
+async def signed_in(
+    request: Request,
+    logins: CurrentSessions,
+    limits: CurrentLimits,
+    token: Annotated[str | None, Depends(bearer)],
 ) -> Identity:
-    if not token:
-        raise Unauthorised
-    who = logins.read(token)
+    """Whose token it is, once the request is charged to them and to their address."""
+    try:
+        who = _read(logins, token)
+    except Unauthorised:
+        await limits.spend_refusal(request)
+        raise
+    await limits.spend(request, {"user": str(who.id)})
     request.state.user_id = str(who.id)
     return who
+
+
+def _read(logins: Sessions, token: str | None) -> Identity:
+    if not token:
+        raise Unauthorised
+    return logins.read(token)
 
 
 SignedIn = Annotated[Identity, Depends(signed_in)]

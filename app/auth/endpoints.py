@@ -9,12 +9,14 @@ from fastapi.security import OAuth2PasswordRequestForm
 from app.auth import service
 from app.auth.access import CurrentSessions, SignedIn
 from app.auth.schemas import RefreshRequest, TokenPair, UserOut, Users
+from app.limits.requests import limited_by_address
 from app.state import Transaction
 
 router = APIRouter(prefix="/api/v1", tags=["access"])
+ANYBODY = [Depends(limited_by_address)]
 
 
-@router.post("/auth/token")
+@router.post("/auth/token", dependencies=ANYBODY)
 async def sign_in(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], sessions: CurrentSessions
 ) -> TokenPair:
@@ -22,13 +24,13 @@ async def sign_in(
     return await sessions.sign_in(form.username, form.password)
 
 
-@router.post("/auth/refresh")
+@router.post("/auth/refresh", dependencies=ANYBODY)
 async def refresh(body: RefreshRequest, sessions: CurrentSessions) -> TokenPair:
     """Trade a refresh token for a new pair; each can be used once."""
     return await sessions.refresh(body.refresh_token)
 
 
-@router.post("/auth/logout", status_code=204)
+@router.post("/auth/logout", status_code=204, dependencies=ANYBODY)
 async def sign_out(body: RefreshRequest, sessions: CurrentSessions) -> None:
     """Revoke the login that this refresh token belongs to."""
     await sessions.sign_out(body.refresh_token)

@@ -9,11 +9,9 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from app import db
-from app.auth.passwords import Passwords
 from app.auth.schemas import Identity
-from app.auth.service import Sessions
 from app.auth.tokens import AccessTokens
-from app.main import create_app
+from app.main import create_app, furnish
 from app.state import State
 from config import environment, profile
 from models.triage.learnt import LearntTriager
@@ -33,7 +31,7 @@ def desk(pool: db.Pool, redis: Redis, triager: LearntTriager) -> FastAPI:
     settings = profile.load("test")
     absent = cast(Any, None)
     app = create_app(settings, absent)
-    app.state.eservice = State(
+    state = State(
         profile=settings,
         environment=environment.read(),
         pool=pool,
@@ -47,7 +45,7 @@ def desk(pool: db.Pool, redis: Redis, triager: LearntTriager) -> FastAPI:
         embedding_tokens=absent,
     )
     tokens = AccessTokens(["a secret for tests, long enough to be one"], ttl_s=900)
-    app.state.sessions = Sessions(pool, tokens, Passwords(), refresh_ttl_s=900)
+    furnish(app, state, tokens)
     app.state.tokens = tokens
     return app
 
