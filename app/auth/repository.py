@@ -44,6 +44,52 @@ async def upsert_user(conn: Connection, email: str, name: str, role: Role, *, la
     return user_id
 
 
+async def role_and_teams(conn: Connection, user_id: UUID) -> tuple[Role, list[str]] | None:
+    """`None` for somebody who is not there or was switched off."""
+    row = await conn.fetchrow(
+        """
+        SELECT role::text, ARRAY(SELECT team FROM team_members WHERE user_id = users.id) AS teams
+          FROM users
+         WHERE id = $1 AND active
+        """,
+        user_id,
+    )
+    return (row["role"], row["teams"]) if row else None
+
+
+async def teams(conn: Connection) -> dict[str, list[UUID]]:
+    rows = await conn.fetch(
+        """
+        SELECT team, array_agg(user_id ORDER BY user_id) AS members
+          FROM team_members
+         GROUP BY team
+         ORDER BY team
+        """
+    )
+    return {row["team"]: row["members"] for row in rows}
+
+
+async def set_team(conn: Connection, team: str, members: list[UUID]) -> int:
+    """Make exactly these people the team; how many of them there are."""
+    await conn.execute(
+        "DELETE FROM team_members WHERE team = $1 AND user_id <> ALL ($2::uuid[])", team, members
+    )
+    return int(
+        await conn.fetchval(
+            """
+            WITH added AS (
+                INSERT INTO team_members (team, user_id)
+                SELECT $1, id FROM users WHERE id = ANY ($2::uuid[])
+                ON CONFLICT DO NOTHING
+            )
+            SELECT count(*) FROM users WHERE id = ANY ($2::uuid[])
+            """,
+            team,
+            members,
+        )
+    )
+
+
 async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> None:
     await conn.execute("UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
 

@@ -24,11 +24,6 @@ class Identity:
     def is_staff(self) -> bool:
         return self.role in STAFF
 
-    @property
-    def audiences(self) -> frozenset[str]:
-        """The article visibilities this person may read."""
-        return frozenset({"public", "customers", "agents"} if self.is_staff else {"public", "customers"})
-
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -53,6 +48,22 @@ class UserOut(BaseModel):
 class Users(BaseModel):
     items: list[UserOut]
     next_cursor: str | None = None
+
+
+class Team(BaseModel):
+    """Whom an article with `visibility: teams` may be for."""
+
+    team: str
+    members: list[UUID]
+
+
+class Teams(BaseModel):
+    items: list[Team]
+    next_cursor: None = None
+
+
+class TeamMembers(BaseModel):
+    members: list[UUID] = Field(max_length=10_000, description="users; nobody: the team is gone")
 
 
 class TokenPair(BaseModel):

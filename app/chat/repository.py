@@ -8,7 +8,7 @@ from app.chat.schemas import Conversation, Message
 from app.db import Connection
 
 CONVERSATION = "id, title, ticket_id, created_at, updated_at"
-MESSAGE = "id, author, content, citations, outcome, created_at"
+MESSAGE = "id, author, content, citations, outcome, sources, created_at"
 
 
 async def add(conn: Connection, user_id: UUID, title: str) -> Conversation:
@@ -52,13 +52,14 @@ async def add_message(
     *,
     message_id: UUID | None = None,
     citations: Sequence[dict[str, Any]] = (),
+    sources: Sequence[UUID] = (),
     outcome: str | None = None,
 ) -> UUID:
     added: UUID = await conn.fetchval(
         """
         WITH touched AS (UPDATE conversations SET updated_at = now() WHERE id = $1)
-        INSERT INTO messages (id, conversation_id, author, content, citations, outcome)
-        VALUES (coalesce($2, uuidv7()), $1, $3, $4, $5, $6)
+        INSERT INTO messages (id, conversation_id, author, content, citations, outcome, sources)
+        VALUES (coalesce($2, uuidv7()), $1, $3, $4, $5, $6, $7)
         RETURNING id
         """,
         conversation_id,
@@ -67,6 +68,7 @@ async def add_message(
         content,
         list(citations),
         outcome,
+        list(sources),
     )
     return added
 

@@ -42,6 +42,8 @@ class Message(BaseModel):
     content: str
     citations: list[Citation]
     outcome: Literal["answered", "abstained", "degraded", "interrupted"] | None
+    sources: list[UUID] = Field([], exclude=True, description="the articles it was written from")
+    withheld: bool = Field(False, description="its text rests on an article that you may not read (any more)")
     created_at: datetime
 
 

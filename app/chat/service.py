@@ -1,6 +1,6 @@
 """Conversations: asking, answering, judging, handing over."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -9,16 +9,20 @@ from uuid import UUID
 from anyio import CancelScope
 
 from app import db
+from app.auth import readers
 from app.auth.schemas import Identity
 from app.chat import repository
 from app.chat.schemas import Conversation, FeedbackIn, Message
 from app.errors import Conflict, NotFound
+from app.knowledge import service as knowledge
 from app.llm import service as llm
 from app.state import State
 from app.tickets import service as tickets
 from app.tickets.schemas import Ticket, TicketDraft
 from models.agents.protocol import Event, Question, Turn
 from models.retrieval.passages import Filters
+
+WITHHELD = "This answer was written from an article that you may not read (any more)."
 
 
 class ConversationNotFound(NotFound):
@@ -40,9 +44,12 @@ class _Heard:
     text: str = ""
     citations: list[dict[str, Any]] = field(default_factory=list)
     record: dict[str, Any] | None = None
+    sources: list[UUID] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
         match event.kind:
+            case "meta":
+                self.sources = list({UUID(source["article_id"]) for source in event.data["sources"]})
             case "delta":
                 self.text += event.data["text"]
             case "restart":
@@ -78,7 +85,18 @@ async def messages(
 ) -> tuple[list[Message], UUID | None]:
     await get(conn, who, conversation_id)
     found = await repository.messages(conn, conversation_id, after, limit + 1)
-    return found[:limit], found[limit - 1].id if len(found) > limit else None
+    return await _shown(conn, who, found[:limit]), found[limit - 1].id if len(found) > limit else None
+
+
+async def _shown(conn: db.Connection, who: Identity, said: Sequence[Message]) -> list[Message]:
+    """Without the answers that were written from what `who` may not read, or not any more."""
+    sources = {source for message in said for source in message.sources}
+    readable = await knowledge.readable(conn, who, sources)
+    return [message if readable.issuperset(message.sources) else _withheld(message) for message in said]
+
+
+def _withheld(message: Message) -> Message:
+    return message.model_copy(update={"content": WITHHELD, "citations": [], "withheld": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +112,15 @@ async def ask(state: State, who: Identity, conversation_id: UUID, content: str) 
     """Write the question down, in a transaction of its own; what comes back goes to `answer`."""
     async with db.transaction(state.pool) as conn:
         await get(conn, who, conversation_id)
+        filters = Filters(audiences=await readers.audiences(conn, who))
         earlier = await repository.last_messages(
             conn, conversation_id, state.profile.assistant.history_messages
         )
+        remembered = [m for m in await _shown(conn, who, earlier) if not m.withheld]
         await repository.add_message(conn, conversation_id, "customer", content)
         answer_id = await repository.next_id(conn)
-    turns = [Turn("user" if m.author == "customer" else "assistant", m.content) for m in earlier]
-    return Asked(
-        conversation_id, answer_id, Question(content, tuple(turns), Filters(audiences=who.audiences))
-    )
+    turns = [Turn("user" if m.author == "customer" else "assistant", m.content) for m in remembered]
+    return Asked(conversation_id, answer_id, Question(content, tuple(turns), filters))
 
 
 async def answer(state: State, who: Identity, asked: Asked) -> AsyncIterator[Event]:
@@ -131,6 +149,7 @@ async def _record(conn: db.Connection, who: Identity, asked: Asked, heard: _Hear
         heard.text,
         message_id=asked.answer_id,
         citations=heard.citations,
+        sources=heard.sources,
         outcome=heard.record["outcome"] if heard.record else "interrupted",
     )
     if heard.record:
@@ -150,7 +169,7 @@ async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, s
     conversation = await get(conn, who, conversation_id)
     if conversation.ticket_id:
         return await tickets.get(conn, who, conversation.ticket_id)
-    said = await repository.last_messages(conn, conversation_id, 50)
+    said = await _shown(conn, who, await repository.last_messages(conn, conversation_id, 50))
     asked = [message.content for message in said if message.author == "customer"]
     if not asked:
         raise NothingAsked

@@ -51,7 +51,7 @@ def article_id(source: str, slug: str) -> UUID:
 
 
 def attributes(document: Document) -> tuple[Any, ...]:
-    return (document.visibility, document.products, document.topics, document.language)
+    return (document.audiences, document.products, document.topics, document.language)
 
 
 async def lock(conn: Connection, index: str) -> None:
@@ -98,7 +98,7 @@ async def known(conn: Connection, index: str) -> dict[tuple[str, str], Known]:
     rows = await conn.fetch(
         """
         SELECT a.id, a.source, a.slug, encode(a.content_hash, 'hex') AS content_hash,
-               a.visibility::text AS visibility, a.products, a.topics, a.language,
+               a.audiences, a.products, a.topics, a.language,
                coalesce(array_agg(c.id) FILTER (WHERE c.id IS NOT NULL), '{}') AS chunk_ids
           FROM articles a
           LEFT JOIN chunks c ON c.article_id = a.id AND c.index_name = $1
@@ -111,7 +111,7 @@ async def known(conn: Connection, index: str) -> dict[tuple[str, str], Known]:
         (row["source"], row["slug"]): Known(
             row["id"],
             row["content_hash"],
-            (row["visibility"], tuple(row["products"]), tuple(row["topics"]), row["language"]),
+            (tuple(row["audiences"]), tuple(row["products"]), tuple(row["topics"]), row["language"]),
             frozenset(row["chunk_ids"]),
         )
         for row in rows
@@ -124,7 +124,7 @@ async def documents(conn: Connection, keys: Collection[tuple[str, str]]) -> list
     rows = await conn.fetch(
         """
         SELECT a.source, a.slug, a.title, a.body, a.summary, a.url, a.products, a.topics, a.language,
-               a.visibility::text AS visibility
+               a.visibility::text AS visibility, a.teams
           FROM articles a
           JOIN unnest($1::text[], $2::text[]) AS wanted (source, slug) USING (source, slug)
          ORDER BY a.id
@@ -137,7 +137,8 @@ async def documents(conn: Connection, keys: Collection[tuple[str, str]]) -> list
 
 
 def _document(fields: dict[str, Any]) -> Document:
-    return Document(**{**fields, "products": tuple(fields["products"]), "topics": tuple(fields["topics"])})
+    lists = {name: tuple(fields[name]) for name in ("products", "topics", "teams")}
+    return Document(**{**fields, **lists})
 
 
 async def write(conn: Connection, index: str, changes: Sequence[Change]) -> None:
@@ -151,17 +152,18 @@ async def write(conn: Connection, index: str, changes: Sequence[Change]) -> None
     await conn.execute(
         """
         INSERT INTO articles AS a (id, source, slug, title, summary, url, body, products, topics, language,
-                                   visibility, content_hash)
-        SELECT id, source, slug, title, summary, url, body, products, topics, language, visibility,
+                                   visibility, teams, content_hash)
+        SELECT id, source, slug, title, summary, url, body, products, topics, language, visibility, teams,
                decode(content_hash, 'hex')
           FROM jsonb_to_recordset($1) AS r (
                id uuid, source text, slug text, title text, summary text, url text, body text,
-               products text[], topics text[], language text, visibility visibility, content_hash text)
+               products text[], topics text[], language text, visibility visibility, teams text[],
+               content_hash text)
          ORDER BY id
         ON CONFLICT (source, slug) DO UPDATE
            SET title = excluded.title, summary = excluded.summary, url = excluded.url, body = excluded.body,
                products = excluded.products, topics = excluded.topics, language = excluded.language,
-               visibility = excluded.visibility, content_hash = excluded.content_hash,
+               visibility = excluded.visibility, teams = excluded.teams, content_hash = excluded.content_hash,
                version = a.version + (a.content_hash <> excluded.content_hash)::integer,
                updated_at = CASE WHEN a.content_hash <> excluded.content_hash THEN now() ELSE a.updated_at END
         """,

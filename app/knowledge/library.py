@@ -30,13 +30,4 @@ class PostgresLibrary:
         return await self._read(lambda conn: repository.statistics(conn, self._index, terms))
 
     async def _read(self, call: Callable[[db.Connection], Awaitable[T]]) -> T:
-        """One statement needs no transaction around it: that spares two of three round trips."""
-
-        async def once() -> T:
-            try:
-                async with self._pool.acquire(timeout=5) as conn:
-                    return await call(conn)
-            except db.LOST as error:
-                raise db.DatabaseDown from error
-
-        return await db.again(once)
+        return await db.read(self._pool, call)

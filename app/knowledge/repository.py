@@ -12,11 +12,11 @@ from models.retrieval.passages import Filters, Passage
 
 SUMMARY = """
 a.id, a.slug, a.source, a.title, a.summary, a.url, a.products, a.topics, a.language,
-a.visibility::text AS visibility, a.version, a.created_at, a.updated_at
+a.visibility::text AS visibility, a.teams, a.version, a.created_at, a.updated_at
 """
 PASSAGE = "c.id, c.article_id, a.slug, c.title, c.section, a.url, c.text, c.tokens"
 ALLOWED = """
-a.visibility = ANY ($1::text[]::visibility[])
+a.audiences && $1::text[]
 AND (cardinality($2::text[]) = 0 OR a.products && $2)
 AND (cardinality($3::text[]) = 0 OR a.topics && $3)
 AND (cardinality($4::text[]) = 0 OR a.language = ANY ($4))
@@ -103,7 +103,7 @@ async def articles(
         f"""
         SELECT {SUMMARY}
           FROM articles a
-         WHERE a.visibility = ANY ($1::text[]::visibility[]) AND ($2::uuid IS NULL OR a.id > $2)
+         WHERE a.audiences && $1::text[] AND ($2::uuid IS NULL OR a.id > $2)
          ORDER BY a.id
          LIMIT $3
         """,  # noqa: S608
@@ -119,12 +119,21 @@ async def article(conn: Connection, article_id: UUID, audiences: frozenset[str])
         f"""
         SELECT {SUMMARY}, a.body
           FROM articles a
-         WHERE a.id = $1 AND a.visibility = ANY ($2::text[]::visibility[])
+         WHERE a.id = $1 AND a.audiences && $2::text[]
         """,  # noqa: S608
         article_id,
         list(audiences),
     )
     return Article(**row) if row else None
+
+
+async def readable(conn: Connection, article_ids: list[UUID], audiences: frozenset[str]) -> set[UUID]:
+    rows = await conn.fetch(
+        "SELECT id FROM articles WHERE id = ANY ($1::uuid[]) AND audiences && $2::text[]",
+        article_ids,
+        list(audiences),
+    )
+    return {row["id"] for row in rows}
 
 
 async def indexes(conn: Connection) -> list[Index]:

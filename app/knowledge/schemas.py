@@ -74,6 +74,7 @@ class ArticleSummary(BaseModel):
     topics: list[str]
     language: str
     visibility: str
+    teams: list[str] = []
     version: int
     created_at: datetime
     updated_at: datetime

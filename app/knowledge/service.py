@@ -1,7 +1,10 @@
 """Searching and reading the knowledge base as one person may."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
+from app import db
+from app.auth import readers
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Forbidden, NotFound
@@ -14,8 +17,8 @@ from app.knowledge.schemas import (
     SearchResponse,
     SearchResult,
 )
+from app.state import State
 from models.retrieval.passages import Filters
-from models.retrieval.retriever import Retriever
 
 
 class ArticleNotFound(NotFound):
@@ -26,16 +29,16 @@ class IndexesAreForStaff(Forbidden):
     """Only agents, supervisors and administrators may see the indexes."""
 
 
-async def search(retriever: Retriever, who: Identity, request: SearchRequest) -> SearchResponse:
+async def search(state: State, who: Identity, request: SearchRequest) -> SearchResponse:
     """The best passages that `who` may read. No connection is held while models run."""
     wanted = request.filters
     filters = Filters(
-        audiences=who.audiences,
+        audiences=await audiences(state.pool, who),
         products=frozenset(wanted.products),
         topics=frozenset(wanted.topics),
         languages=frozenset(wanted.languages),
     )
-    found = await retriever.retrieve(
+    found = await state.retriever.retrieve(
         request.query, filters=filters, top_k=request.top_k, rerank=request.rerank
     )
     return SearchResponse(
@@ -47,16 +50,27 @@ async def search(retriever: Retriever, who: Identity, request: SearchRequest) ->
     )
 
 
+async def audiences(pool: db.Pool, who: Identity) -> frozenset[str]:
+    """What `who` may read, without a transaction around the one statement that says it."""
+    return await db.read(pool, lambda conn: readers.audiences(conn, who))
+
+
+async def readable(conn: db.Connection, who: Identity, article_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these articles that are there and that `who` may read now."""
+    wanted = list(set(article_ids))
+    return await repository.readable(conn, wanted, await readers.audiences(conn, who)) if wanted else set()
+
+
 async def articles(
     conn: Connection, who: Identity, after: UUID | None, limit: int
 ) -> tuple[list[ArticleSummary], UUID | None]:
     """A page of the articles `who` may read, and where to go on if there are more."""
-    found = await repository.articles(conn, who.audiences, after, limit + 1)
+    found = await repository.articles(conn, await readers.audiences(conn, who), after, limit + 1)
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 
 async def article(conn: Connection, who: Identity, article_id: UUID) -> Article:
-    found = await repository.article(conn, article_id, who.audiences)
+    found = await repository.article(conn, article_id, await readers.audiences(conn, who))
     if found is None:
         raise ArticleNotFound
     return found

@@ -10,6 +10,7 @@ import structlog
 from anyio import CancelScope
 
 from app import db, streaming
+from app.auth import readers
 from app.auth.schemas import Identity
 from app.errors import Invalid, ServiceError
 from app.llm import service
@@ -47,7 +48,7 @@ class Piece:
         self.restart = restart
 
 
-def question(who: Identity, body: ChatCompletionIn) -> Question:
+def question(audiences: frozenset[str], body: ChatCompletionIn) -> Question:
     """The last user message, with what was said before it."""
     if not body.wants_plain_text:
         param = "tools" if body.tools else "response_format"
@@ -58,7 +59,7 @@ def question(who: Identity, body: ChatCompletionIn) -> Question:
     return Question(
         turns[-1].content[:8000],
         tuple(turns[:-1]),
-        Filters(audiences=who.audiences),
+        Filters(audiences=audiences),
         max_tokens=body.limit,
         may_restart=not body.stream,
     )
@@ -198,10 +199,11 @@ def _merge_call(whole_call: dict[str, Any], part: dict[str, Any]) -> None:
         function[key] += (part.get("function") or {}).get(key) or ""
 
 
-def pieces(state: State, who: Identity, body: ChatCompletionIn) -> AsyncIterator[Piece]:
+async def pieces(state: State, who: Identity, body: ChatCompletionIn) -> AsyncIterator[Piece]:
     service.require(state, who, body.model, "chat")
     if body.model == ASSISTANT:
-        return from_assistant(state, who, question(who, body))
+        audiences = await db.read(state.pool, lambda conn: readers.audiences(conn, who))
+        return from_assistant(state, who, question(audiences, body))
     return from_model(state, body)
 
 

@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 @router.post("/chat/completions", response_model=None)
 async def chat_completions(body: ChatCompletionIn, who: SignedIn, state: Current) -> Response:
     """OpenAI's chat completions; `eservice-assistant` answers from the knowledge base, with `citations`."""
-    pieces = completions.pieces(state, who, body)
+    pieces = await completions.pieces(state, who, body)
     if body.stream:
         return streaming.response(completions.stream(await streaming.primed(pieces), body))
     return JSONResponse(await completions.whole(pieces, body))

@@ -19,6 +19,14 @@ class Document:
     topics: tuple[str, ...] = ()
     language: str = "en"
     visibility: str = "public"
+    teams: tuple[str, ...] = ()
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """Whoever has one of these may read it; the database's `audiences_of` says the same."""
+        if self.visibility == "teams":
+            return ("supervisors", *(f"team:{team}" for team in self.teams))
+        return (self.visibility,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Turns the fields of a JSON object or a front matter into a document, under the names people give them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from models.loading.documents import Document
 from models.loading.html import to_markdown
 
-VISIBILITIES = ("public", "customers", "agents")
+VISIBILITIES = ("public", "customers", "agents", "teams")
+TEAM = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 NAMES: dict[str, tuple[str, ...]] = {
     "slug": ("slug", "id", "_id"),
@@ -17,6 +19,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "topics": ("topics", "topic", "tags"),
     "language": ("language", "locale", "lang"),
     "visibility": ("visibility",),
+    "teams": ("teams", "team"),
 }
 BODIES = ("body", "markdown", "body_md", "html", "text")
 """Richest first: an article that comes as HTML and as text keeps its headings."""
@@ -33,9 +36,7 @@ def document(
     name = _text(fields, "slug") or slug
     if not name:
         raise BadField("has no slug")
-    visibility = _text(fields, "visibility") or "public"
-    if visibility not in VISIBILITIES:
-        raise BadField(f"visibility must be one of {', '.join(VISIBILITIES)}, not {visibility!r}")
+    visibility, teams = readers(fields)
     return Document(
         slug=name,
         title=_text(fields, "title") or title or name,
@@ -46,7 +47,21 @@ def document(
         topics=_list(fields, "topics"),
         language=(_text(fields, "language") or "en").replace("_", "-").partition("-")[0].lower(),
         visibility=visibility,
+        teams=teams,
     )
+
+
+def readers(fields: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Visibility and teams; naming teams is enough to say that it is for them."""
+    teams = _list(fields, "teams")
+    visibility = _text(fields, "visibility") or ("teams" if teams else "public")
+    if visibility not in VISIBILITIES:
+        raise BadField(f"visibility must be one of {', '.join(VISIBILITIES)}, not {visibility!r}")
+    if bool(teams) != (visibility == "teams"):
+        raise BadField("teams must be named where visibility is teams, and only there")
+    if bad := [team for team in teams if not TEAM.fullmatch(team)]:
+        raise BadField(f"a team is named with small letters, digits and dashes, not {bad[0]!r}")
+    return visibility, teams
 
 
 def _body(fields: Mapping[str, Any]) -> str:

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 from models.retrieval.passages import Filters
 
-NOTHING = 'visibility in [""]'
+NOTHING = 'array_contains_any(audiences, [""])'
 
 
 def expression(filters: Filters) -> str:
     """What a search may return. A reader without audiences may see nothing."""
     if not filters.audiences:
         return NOTHING
-    parts = [f"visibility in {listed(filters.audiences)}"]
+    parts = [f"array_contains_any(audiences, {listed(filters.audiences)})"]
     if filters.languages:
         parts.append(f"language in {listed(filters.languages)}")
     if filters.products:

@@ -148,8 +148,8 @@ def _row(record: Record) -> dict[str, Any]:
     return {
         "chunk_id": record.chunk_id,
         "article_id": record.article_id,
-        "visibility": record.visibility,
         "language": record.language,
+        "audiences": list(record.audiences)[:MAX_TAGS],
         "products": list(record.products)[:MAX_TAGS],
         "topics": list(record.topics)[:MAX_TAGS],
         "dense": record.dense.tolist(),

@@ -58,9 +58,8 @@ def _schema(dimensions: int) -> Any:
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("chunk_id", DataType.VARCHAR, is_primary=True, max_length=64)
     schema.add_field("article_id", DataType.VARCHAR, max_length=64)
-    schema.add_field("visibility", DataType.VARCHAR, max_length=32)
     schema.add_field("language", DataType.VARCHAR, max_length=32)
-    for name in ("products", "topics"):
+    for name in ("audiences", "products", "topics"):
         schema.add_field(
             name,
             DataType.ARRAY,

@@ -30,7 +30,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which articles may be found. Empty means any; `audiences` are the visibilities the reader may see."""
+    """Which articles may be found. Empty means any; but whoever has no audience may see nothing.
+
+    `audiences` are the reader's: what has one of them is for them. See `Document.audiences`.
+    """
 
     audiences: frozenset[str] = frozenset({"public"})
     products: frozenset[str] = frozenset()

@@ -23,7 +23,7 @@ class Record:
 
     chunk_id: str
     article_id: str
-    visibility: str
+    audiences: tuple[str, ...]
     products: tuple[str, ...]
     topics: tuple[str, ...]
     language: str

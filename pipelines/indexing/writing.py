@@ -64,7 +64,7 @@ def records(work: Work) -> list[Record]:
         Record(
             chunk_id=chunk_id,
             article_id=str(work.change.article_id),
-            visibility=document.visibility,
+            audiences=document.audiences,
             products=document.products,
             topics=document.topics,
             language=document.language,

@@ -5,6 +5,8 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -12,6 +14,7 @@ from app import db
 from app.auth.schemas import Identity, Role
 from app.knowledge import service
 from app.knowledge.schemas import SearchRequest
+from app.state import State
 from config import environment
 from config.embedded.stores import Addresses, Stores
 from config.environment import CHECKOUT
@@ -74,7 +77,8 @@ async def test_each_role_sees_its_articles_only(
 ) -> None:
     who: Identity = await person(conn, role)
     retriever = knowledge.retriever(per_article=5)
-    answer = await service.search(retriever, who, SearchRequest(query="refund", top_k=20))
+    state = cast(State, SimpleNamespace(pool=knowledge.pool, retriever=retriever))
+    answer = await service.search(state, who, SearchRequest(query="refund", top_k=20))
     titles = {result.title for result in answer.results}
     assert {"Get a refund", "Refunds for members"} <= titles
     assert ("Refunds for agents" in titles) == (role != "customer")
@@ -90,7 +94,7 @@ async def test_postgresql_has_the_last_word(knowledge: Knowledge) -> None:
 
 async def test_vectors_without_a_chunk_are_ignored(knowledge: Knowledge) -> None:
     vector = prepared().encode([QUESTION])[0]
-    stray = Record("stray", "gone", "public", (), (), "en", vector, {1: 1.0})
+    stray = Record("stray", "gone", ("public",), (), (), "en", vector, {1: 1.0})
     await knowledge.store.upsert([stray])
     found = await knowledge.retriever().retrieve(QUESTION, filters=Filters())
     assert found.passages[0].slug == "refunds"

@@ -47,7 +47,7 @@ def unit(seed: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
 def record(
     number: int,
     *,
-    visibility: str = "public",
+    audiences: Sequence[str] = ("public",),
     products: Sequence[str] = (),
     topics: Sequence[str] = (),
     language: str = "en",
@@ -56,7 +56,7 @@ def record(
     return Record(
         chunk_id=f"c{number}",
         article_id=f"a{number // 2}",
-        visibility=visibility,
+        audiences=tuple(audiences),
         products=tuple(products),
         topics=tuple(topics),
         language=language,
@@ -103,15 +103,18 @@ async def test_filters_hold_in_both_searches(store: VectorStore) -> None:
     await store.upsert(
         [
             record(0),
-            record(1, visibility="customers", products=["desktop"]),
-            record(2, visibility="agents", products=["desktop", "web"], topics=["sync"]),
+            record(1, audiences=["customers"], products=["desktop"]),
+            record(2, audiences=["agents"], products=["desktop", "web"], topics=["sync"]),
             record(3, language="de", products=["web"]),
+            record(4, audiences=["supervisors", "team:a", "team:b"]),
         ]
     )
     expected = {
         Filters(): {"c0", "c3"},
         Filters(audiences=frozenset()): set(),
         Filters(audiences=frozenset({"agents"})): {"c2"},
+        Filters(audiences=frozenset({"team:a"})): {"c4"},
+        Filters(audiences=frozenset({"team:b", "team:a", "customers"})): {"c1", "c4"},
         Filters(languages=frozenset({"de"})): {"c3"},
         Filters(ALL.audiences, products=frozenset({"desktop"})): {"c1", "c2"},
         Filters(ALL.audiences, products=frozenset({"desktop", "web"})): {"c1", "c2", "c3"},
@@ -142,7 +145,7 @@ def test_a_quoted_value_is_one_literal(value: str) -> None:
 
 async def test_upserting_again_replaces(store: VectorStore) -> None:
     await store.upsert([record(1), record(2)])
-    await store.upsert([record(1, visibility="agents")])
+    await store.upsert([record(1, audiences=["agents"])])
     assert await store.count() == 2
     assert ids(await store.search_dense(unit(1), filters=Filters(), limit=5)) == {"c2"}
 

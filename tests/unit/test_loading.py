@@ -71,6 +71,27 @@ def test_fields_under_all_their_names(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "audiences"),
+    [
+        ({}, ("public",)),
+        ({"visibility": "agents"}, ("agents",)),
+        ({"teams": ["billing", "emea"]}, ("supervisors", "team:billing", "team:emea")),
+        ({"team": "billing", "visibility": "teams"}, ("supervisors", "team:billing")),
+        ({"teams": ["billing"], "visibility": "public"}, "teams must be named where"),
+        ({"visibility": "teams"}, "teams must be named where"),
+        ({"teams": ["B!"]}, "a team is named with small letters"),
+    ],
+)
+def test_who_may_read_it(tmp_path: Path, fields: dict[str, object], audiences: tuple[str, ...] | str) -> None:
+    row = {"slug": "a", "text": "Text.", **fields}
+    documents, problems = load(write(tmp_path / "articles.jsonl", json.dumps(row)))
+    if isinstance(audiences, str):
+        assert audiences in problems[0].reason
+    else:
+        assert documents[0].audiences == audiences
+
+
 def test_html_keeps_headings_tables_and_code_and_loses_scripts(tmp_path: Path) -> None:
     page = """<html lang="de-AT"><head><title>Ignored</title><script>evil()</script></head><body>
     <nav>Home</nav><main><h1>Sync</h1><p>See <a href="x">this</a>.</p>

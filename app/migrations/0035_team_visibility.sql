@@ -1,0 +1,1 @@
+ALTER TYPE visibility ADD VALUE IF NOT EXISTS 'teams' AFTER 'agents';
