@@ -70,6 +70,8 @@ class World:
     ids: dict[str, UUID]
     readers: list[Reader]
     random: random.Random
+    withdrawn: set[str] = field(default_factory=set)
+    """Their new readers find them when they were indexed again."""
     pairs: int = 0
     conversations: dict[UUID, str] = field(default_factory=dict)
 
@@ -157,6 +159,7 @@ async def revoke(world: World, reader: Reader) -> None:
         case 0:
             slug = world.random.choice(sorted(world.articles))
             world.articles[slug] = ("teams", {"legal"})
+            world.withdrawn.add(slug)
             await pool.execute(
                 "UPDATE articles SET visibility = 'teams', teams = '{legal}' WHERE slug = $1", slug
             )
@@ -177,7 +180,7 @@ async def look(world: World, reader: Reader) -> None:
     world.assert_clean(reader, "search", found.text)
     allowed = set(world.articles) - world.forbidden(reader)
     seen = {slug for slug in world.articles if secret(slug) in found.text}
-    assert seen == allowed or len(seen) == 50, "what may be read is found"
+    assert seen >= allowed - world.withdrawn, "what may be read is found"
     listed = await client.get("/api/v1/knowledge/articles?limit=100")
     world.assert_clean(reader, "list", listed.text)
     for slug in world.random.sample(sorted(world.articles), 3):
