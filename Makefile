@@ -58,5 +58,9 @@ imports:
 sql:
 	.venv/bin/squawk app/migrations/*.sql
 
+.PHONY: manifests
+manifests: ## write what is generated under kuberay/: serveConfigV2, the Kustomize base
+	@$(RUN) -m deployments.kubernetes.render
+
 lock: ## resolve requirements/*.in into the lock files
 	$(PYTHON) requirements/lock.py

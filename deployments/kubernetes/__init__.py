@@ -1,0 +1,1 @@
+"""Between this application and a Kubernetes cluster: rendered manifests, draining pods, roll-outs."""
