@@ -1,4 +1,4 @@
-"""Strict validation: a field that the API server would drop, because it does not know it, is an error here."""
+"""Strict validation: a field that the API server would drop, not knowing it, is an error here."""
 
 from collections.abc import Iterator
 from functools import cache

@@ -1,5 +1,6 @@
 """What schemas cannot say: that names lead somewhere, that pods fit their nodes, that nothing is cut off."""
 
+import importlib.util
 import re
 from typing import Any
 
@@ -244,3 +245,9 @@ def test_nothing_is_cut_off_before_the_longest_stream_ends(objects: list[Object]
 def test_batch_work_waits_for_its_turn(kind: str, objects: list[Object]) -> None:
     for each in (o for o in objects if o["kind"] == kind):
         assert each["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]
+
+
+def test_every_command_of_ours_exists(objects: list[Object]) -> None:
+    modules = set(re.findall(r"(?:-m'?,? '?|python -m )([a-z_.]+)", str(objects)))
+    assert {"deployments.kubernetes.drain", "deployments.operations", "pipelines.gate"} <= modules
+    assert all(importlib.util.find_spec(each) for each in modules), modules

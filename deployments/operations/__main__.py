@@ -1,0 +1,74 @@
+"""`python -m deployments.operations COMMAND`: on the stores the environment names, else on this home's."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from app.db import LOST, MigrationError
+from app.errors import ServiceError
+from config import environment
+from config.embedded.child import StoreFailed
+from config.embedded.stores import Stores, unnamed
+from config.profile import ProfileError, load
+from deployments.operations import backup, database, jobs, providers
+
+EXPECTED = (
+    backup.BackupFailed,
+    environment.InvalidSetting,
+    environment.MissingSetting,
+    MigrationError,
+    ProfileError,
+    ServiceError,
+    StoreFailed,
+    *LOST,
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except EXPECTED as error:
+        print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deployments.operations", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("migrate", help="apply this code's migrations to the database")
+    save = commands.add_parser("backup", help="write the whole database to a file")
+    save.add_argument("file", type=Path)
+    load_ = commands.add_parser("restore", help="make an empty database what a backup holds, then migrate it")
+    load_.add_argument("file", type=Path)
+    load_.add_argument("--replace", action="store_true", help="delete what is in the database first")
+    commands.add_parser("providers", help="ask every LLM provider for one token")
+    dead = commands.add_parser("jobs", help="list the jobs that were given up")
+    dead.add_argument("--replay", metavar="ID", help="queue one of them again, or `all`")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    env = environment.read()
+    profile = load(os.environ.get("ESERVICE_PROFILE") or "local")
+    if options.command == "providers":
+        return asyncio.run(providers.check(profile, env))
+    with Stores(env.home, wanted=unnamed(env) & {"postgres"}) as addresses:
+        dsn = addresses.database_url or env.require_database_url()
+        match options.command:
+            case "migrate":
+                return asyncio.run(database.migrate(dsn))
+            case "backup":
+                return asyncio.run(backup.save(dsn, options.file))
+            case "restore":
+                return asyncio.run(backup.restore(dsn, options.file, replace=options.replace))
+            case _:
+                return asyncio.run(jobs.dead(dsn, options.replay))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
