@@ -12,7 +12,7 @@ TEAM = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 NAMES: dict[str, tuple[str, ...]] = {
     "slug": ("slug", "id", "_id"),
-    "title": ("title",),
+    "title": ("title", "question"),
     "summary": ("summary", "description"),
     "url": ("url",),
     "products": ("products", "product"),
@@ -21,7 +21,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "visibility": ("visibility",),
     "teams": ("teams", "team"),
 }
-BODIES = ("body", "markdown", "body_md", "html", "text")
+BODIES = ("body", "markdown", "body_md", "html", "text", "answer", "content")
 """Richest first: an article that comes as HTML and as text keeps its headings."""
 
 

@@ -48,7 +48,7 @@ class Source:
         parts = [
             Part(self.key, path, path.relative_to(self.path).with_suffix("").as_posix())
             for path in sorted(self.path.rglob("*"))
-            if path.is_file() and files.kind(path) and not _hidden(path.relative_to(self.path))
+            if _is_part(path) and not _hidden(path.relative_to(self.path))
         ]
         if not parts:
             raise SourceError(f"{self.path}: no file to index in this folder ({_kinds()})")
@@ -72,6 +72,11 @@ def _existing(path: Path) -> Path:
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
     return path
+
+
+def _is_part(path: Path) -> bool:
+    kind = files.kind(path)
+    return bool(kind) and kind not in files.ALONE and path.is_file()
 
 
 def _hidden(path: Path) -> bool:
