@@ -59,7 +59,13 @@ class Provider(Settings):
     deployment: str | None = Field(None, description="Azure's name for the model, if it is another one")
     api_version: str | None = Field(None, description="of Azure's API")
     continues: bool = Field(False, description="goes on from where a last message of the assistant ends")
+    masks_personal_data: bool = Field(
+        True, description="addresses, numbers and cards are replaced before a hosted provider sees them"
+    )
     context_tokens: int = Field(gt=0)
+    characters_per_token: float = Field(
+        3.5, gt=0, le=20, description="to estimate by, where the model's tokenizer is not at hand"
+    )
     prompt_usd_per_million: float = Field(0.0, ge=0, allow_inf_nan=False)
     completion_usd_per_million: float = Field(0.0, ge=0, allow_inf_nan=False)
 

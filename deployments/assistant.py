@@ -8,7 +8,7 @@ from ray.serve.handle import DeploymentHandle
 from config import environment
 from config.profile import Profile
 from deployments import composition
-from deployments.providers import Providers
+from deployments.providers import Providers, tokenizer_folder
 from deployments.remote import RemoteEmbedder, RemoteReranker
 from models.agents.answering import Answerer, Settings
 from models.agents.protocol import Event, Question
@@ -34,7 +34,7 @@ class Assistant:
             retriever=composition.retriever(profile, env, pool, near, judge),
             embedder=near,
             chat_models=chat_models,
-            counter=counter_for(composition.tokenizer_folder(profile, env)),
+            counter=counter_for(tokenizer_folder(profile, env)),
             settings=Settings(
                 prompt_tokens=profile.assistant.prompt_tokens,
                 answer_tokens=profile.llm.max_answer_tokens,

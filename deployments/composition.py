@@ -4,7 +4,6 @@ import asyncio
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 
 from redis.asyncio import Redis
 
@@ -56,12 +55,3 @@ async def chat_models(providers: Providers, pool: db.Pool) -> tuple[Catalogue, a
     with suppress(db.DatabaseDown):  # begin by the profile's then
         await watch.look()
     return catalogue, asyncio.create_task(watch.run())
-
-
-def tokenizer_folder(profile: Profile, environment: Environment) -> Path | None:
-    """Where the self-hosted model's own tokenizer lies, if it lies on this machine."""
-    engine = profile.llm.engine
-    if engine is None:
-        return None
-    kind, _, name = engine.source.partition(":")
-    return environment.models / name if kind == "prepared" else Path(engine.source)

@@ -1,6 +1,7 @@
 """From a lineup of providers to the chains that answer, on one replica with its environment and handles."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ray.serve.handle import DeploymentHandle
 
@@ -18,6 +19,7 @@ from models.llm.protocol import ChatProvider
 from models.llm.retries import Retries
 from models.llm.routes import Route
 from models.llm.slots import Slots
+from models.prompts.tokens import EstimatedCounter, counter_for
 
 
 class LeftOut(ValueError):
@@ -32,6 +34,7 @@ class Providers:
         self._local = profile.is_local
         self._environment = environment
         self._llm = llm
+        self._counter = counter_for(tokenizer_folder(profile, environment))
         self._links: dict[tuple[str | None, ...], Link] = {}
 
     def catalogue(self) -> Catalogue:
@@ -69,6 +72,8 @@ class Providers:
             prompt_price=provider.prompt_usd_per_million,
             completion_price=provider.completion_usd_per_million,
             continues=provider.continues,
+            masks=provider.is_hosted and provider.masks_personal_data,
+            counter=EstimatedCounter(provider.characters_per_token) if provider.is_hosted else self._counter,
             retries=Retries(**settings.retries.model_dump()),
             breaker=before.breaker if before else Breaker(Tolerance(**settings.breaker.model_dump())),
         )
@@ -131,3 +136,12 @@ def _route(route: RouteSettings, links: Mapping[str, Link]) -> Route:
     there = [i for i, name in enumerate(route.providers) if name in links]
     weights = [route.weights[i] for i in there] if route.weights else []
     return Route(route.name, [links[route.providers[i]] for i in there], weights)
+
+
+def tokenizer_folder(profile: Profile, environment: Environment) -> Path | None:
+    """Where the self-hosted model's own tokenizer lies, if it lies on this machine."""
+    engine = profile.llm.engine
+    if engine is None:
+        return None
+    kind, _, name = engine.source.partition(":")
+    return environment.models / name if kind == "prepared" else Path(engine.source)

@@ -174,6 +174,7 @@ class Answerer:
             "outcome": result.outcome,
             "usage": usage,
             "cost_usd": result.call.cost_usd if result.call else 0.0,
+            "usage_estimated": result.call.estimated if result.call else False,
             "latency_ms": result.latency_ms,
             "prompt_version": prompt.VERSION,
             "attempts": attempts,

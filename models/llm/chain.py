@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, cast
 
-from models.llm import continuation
+from models.llm import continuation, estimates
 from models.llm.breaker import Breaker
 from models.llm.errors import FATAL, REFUSALS, NoProviderLeft, ProviderError, Reason
+from models.llm.masking import Mask
 from models.llm.protocol import Attempt, ChatProvider, ChatRequest, Chunk, ProviderStatus, Usage
 from models.llm.retries import Retries
 from models.llm.slots import Slots
+from models.prompts.tokens import EstimatedCounter, TokenCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class Link:
     completion_price: float = 0.0
     continues: bool = False
     """Whether it goes on from where a last message of the assistant ends (`models.llm.continuation`)."""
+    masks: bool = False
+    """Whether personal data is kept from it (`models.llm.masking`)."""
+    counter: TokenCounter = field(default_factory=EstimatedCounter)
+    """Counts for it where it does not say what an answer took."""
     retries: Retries = field(default_factory=Retries)
     breaker: Breaker = field(default_factory=Breaker)
 
@@ -59,6 +65,7 @@ class ChainCall:
         self.attempts: list[Attempt] = []
         self.usage = Usage()
         self.cost_usd = 0.0
+        self.estimated = False
         self._links = links
         self._request = request
         self._deadlines = deadlines
@@ -90,7 +97,7 @@ class ChainCall:
         raise NoProviderLeft(self.attempts, failure, after_text=self._shown) from failure
 
     async def _tries(self, link: Link, end: float) -> AsyncIterator[Chunk]:
-        """The first try and its retries; what somebody has read is not tried again."""
+        """The first try and its retries; what somebody has read is not tried again, only gone on with."""
         for tried in count():
             try:
                 async with aclosing(cast(Any, self._attempt(link, end))) as chunks:
@@ -99,20 +106,20 @@ class ChainCall:
                 return
             except ProviderError as error:
                 wait = link.retries.wait(error, tried, end - time.monotonic())
-                if wait is None or self._shown:
+                if wait is None or (self._shown and not self._can_go_on(link, error)):
                     raise
             await asyncio.sleep(wait)
 
     async def _attempt(self, link: Link, end: float) -> AsyncIterator[Chunk]:
         attempt = Attempt(link.provider.name, link.model)
         self.attempts.append(attempt)
-        started = time.monotonic()
+        started, before = time.monotonic(), len(self._said)
         try:
             async with AsyncExitStack() as stack:
                 stack.enter_context(link.breaker.call())
                 wait = min(self._deadlines.first_token, end - started)
                 await stack.enter_async_context(link.slots.one(wait))
-                async for chunk in self._answer(stack, link, end):
+                async for chunk in self._answer(stack, link, attempt, end):
                     if attempt.first_token_ms is None and chunk.text:
                         attempt.first_token_ms = _ms_since(started)
                     self._note(chunk)
@@ -129,16 +136,26 @@ class ChainCall:
             raise
         finally:
             attempt.total_ms = _ms_since(started)
+            if len(self._said) > before and not attempt.usage.completion_tokens:
+                attempt.estimated = True
+                self._bill(link, attempt, estimates.usage(self._request, self._said[before:], link.counter))
 
-    def _answer(self, stack: AsyncExitStack, link: Link, end: float) -> AsyncIterator[Chunk]:
+    def _answer(
+        self, stack: AsyncExitStack, link: Link, attempt: Attempt, end: float
+    ) -> AsyncIterator[Chunk]:
         """The provider's stream, closed with `stack`; it goes on from what was said, if anything was."""
         said, request = self._said, self._request
         if said:
             request = continuation.of(request, said, self._pieces)
+        mask = Mask() if link.masks else None
+        if mask:
+            request = mask.request(request)
+            attempt.masked = mask.size
         stream = link.provider.stream(request)
         stack.push_async_callback(cast(Any, stream).aclose)
-        timed = self._timed(stream, end)
-        return continuation.trimmed(said, timed) if said else timed
+        answer = self._timed(stream, end)
+        answer = mask.restored(answer) if mask else answer
+        return continuation.trimmed(said, answer) if said else answer
 
     async def _timed(self, stream: AsyncIterator[Chunk], end: float) -> AsyncIterator[Chunk]:
         """`stream`, with a limit on each wait: longer before the first chunk, shorter between two."""
@@ -190,6 +207,7 @@ class ChainCall:
             sum(each.usage.completion_tokens for each in self.attempts),
         )
         self.cost_usd = sum(each.cost_usd for each in self.attempts)
+        self.estimated = any(each.estimated for each in self.attempts)
 
 
 def _ms_since(started: float) -> float:

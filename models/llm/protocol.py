@@ -71,7 +71,11 @@ class Attempt:
     total_ms: float | None = None
     error: str | None = None
     usage: Usage = field(default_factory=Usage)
-    """What the provider said it took; one that died in mid-answer said nothing."""
+    """What the provider said it took, or what it will have been."""
+    estimated: bool = False
+    """Whether `usage` is an estimate: one that died in mid-answer says nothing."""
+    masked: int = 0
+    """Personal values that this provider did not get to see."""
     cost_usd: float = 0.0
 
 
@@ -81,6 +85,8 @@ class Call(Protocol):
     attempts: list[Attempt]
     usage: Usage
     cost_usd: float
+    estimated: bool
+    """Whether a part of `usage` and `cost_usd` is an estimate."""
 
     def __aiter__(self) -> AsyncIterator[Chunk]: ...
 

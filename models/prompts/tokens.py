@@ -26,8 +26,11 @@ class TokenizerCounter:
 class EstimatedCounter:
     """For models whose tokenizer is not at hand: rather too many than too few."""
 
+    def __init__(self, characters_per_token: float = CHARACTERS_PER_TOKEN) -> None:
+        self._characters_per_token = characters_per_token
+
     def count(self, text: str) -> int:
-        return int(len(text) / CHARACTERS_PER_TOKEN) + 1
+        return int(len(text) / self._characters_per_token) + 1
 
 
 def counter_for(model_folder: Path | None) -> TokenCounter:

@@ -1,10 +1,12 @@
 """The real FastAPI application in this process, over HTTP, with the parts that tickets and routing need."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias, cast
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
@@ -16,6 +18,8 @@ from app.state import State
 from config import environment, profile
 from models.triage.learnt import LearntTriager
 from tests import factories
+from tests.integration import gateway
+from tests.integration.upstream import Upstream
 
 Browser: TypeAlias = Callable[[Identity], httpx.AsyncClient]
 
@@ -64,3 +68,32 @@ async def browser(desk: FastAPI) -> AsyncIterator[Browser]:
     yield sign_in
     for client in clients:
         await client.aclose()
+
+
+@pytest.fixture
+async def address(desk: FastAPI) -> AsyncIterator[str]:
+    """The application on a free port, in this loop, where its pool lives."""
+    server = uvicorn.Server(uvicorn.Config(desk, port=0, lifespan="off", log_level="warning"))
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def key(desk: FastAPI, pool: db.Pool) -> str:
+    async with db.transaction(pool) as conn:
+        token: str = desk.state.tokens.issue(await factories.person(conn, "agent"))
+    return token
+
+
+@pytest.fixture
+async def upstream(desk: FastAPI) -> AsyncIterator[Upstream]:
+    """The one provider, `p0`."""
+    scripted = Upstream()
+    async with gateway.providers(scripted) as catalogue:
+        gateway.give(desk.state.eservice, catalogue)
+        yield scripted

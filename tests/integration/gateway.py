@@ -34,6 +34,7 @@ async def providers(
     retries: Retries | None = None,
     slots: int = 4,
     deadlines: Deadlines = DEADLINES,
+    masks: bool = False,
 ) -> AsyncIterator[Catalogue]:
     """The chain of these upstreams, in this order; each with a breaker that two calls do not open."""
     async with AsyncExitStack() as stack:
@@ -49,6 +50,7 @@ async def providers(
                     Slots(slots, slots),
                     *(PRICES[number], PRICES[number]),
                     continues=upstream.continues,
+                    masks=masks,
                     retries=retries or Retries(1, base_s=0.01, ceiling_s=0.1),
                     breaker=Breaker(Tolerance(least_calls=5)),
                 )
@@ -71,6 +73,7 @@ def give(state: State, catalogue: Catalogue) -> None:
     """Let the application answer from `catalogue`, and its assistant from two fixed passages."""
     state.reranker = NamedReranker()
     state.chat_models = catalogue
+    state.embedding_tokens = EstimatedCounter()
     state.assistant = Answerer(
         retriever=FixedRetriever(),  # type: ignore[arg-type]
         embedder=factories.WordVectors(),

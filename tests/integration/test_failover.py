@@ -23,7 +23,7 @@ from tests import factories
 from tests.integration import gateway
 from tests.integration.conftest import Browser
 from tests.integration.gateway import ANSWER, DEADLINES, Heard
-from tests.integration.upstream import TOKENS, USAGE, Failure, Upstream
+from tests.integration.upstream import TOKENS, USAGE, Failure, Upstream, choice
 
 DOCUMENT = Path(__file__).parents[2] / "docs/LLM_INTEGRATION.md"
 BEGIN, END = "<!-- failover: written by tests/integration/test_failover.py -->", "<!-- /failover -->"
@@ -35,10 +35,6 @@ ONLY_FIRST = {"context_length", "unauthorised", "wrong_content_type"}
 class Case:
     failure: Failure
     at: int
-
-    @property
-    def upstream(self) -> Upstream:
-        return Upstream(self.failure, self.at)
 
 
 CASES = [
@@ -55,6 +51,11 @@ class Surface:
     title: str
     ask: Ask
     fallback: Upstream | None
+    goes_on: bool = False
+    """Whether the first one, which fails once, can be asked to go on itself."""
+
+    def first(self, case: "Case") -> Upstream:
+        return Upstream(case.failure, case.at, times=1 if self.goes_on else 1000, continues=self.goes_on)
 
     def others(self) -> list[Upstream]:
         return [Upstream(continues=self.fallback.continues)] if self.fallback else []
@@ -66,6 +67,7 @@ SURFACES = [
     Surface("`/v1`, whole", gateway.whole, Upstream()),
     Surface("chat", gateway.asked, Upstream()),
     Surface("`/v1`, streamed, alone", gateway.streamed, None),
+    Surface("`/v1`, streamed, alone, fails once and can go on", gateway.streamed, None, goes_on=True),
     Surface("chat, alone", gateway.asked, None),
 ]
 
@@ -78,7 +80,7 @@ async def agent(browser: Browser, pool: db.Pool) -> httpx.AsyncClient:
 
 async def outcome(desk: FastAPI, agent: httpx.AsyncClient, case: Case, surface: Surface) -> Heard:
     """One case on one surface, checked for what holds in all of them."""
-    first, others = case.upstream, surface.others()
+    first, others = surface.first(case), surface.others()
     async with gateway.providers(first, *others) as catalogue:
         gateway.give(desk.state.eservice, catalogue)
         started = time.monotonic()
@@ -92,19 +94,29 @@ async def outcome(desk: FastAPI, agent: httpx.AsyncClient, case: Case, surface: 
     if heard.error:
         assert ANSWER.startswith(heard.text)
         assert heard.text in {"", "".join(TOKENS[: case.at])}
-    _billed(heard, bool(others and others[0].requests))
+    _billed(heard)
     return heard
 
 
-def _billed(heard: Heard, by_the_second: bool) -> None:
-    """The provider that said what it took, at its own price, and no other."""
+def _billed(heard: Heard) -> None:
+    """Each provider at its own price: for what it says, or else for what it said, as an estimate."""
     if heard.error or heard.finish == "content_filter" or heard.text != ANSWER:
         return
     usage = heard.done.get("usage") or heard.usage
-    assert usage["completion_tokens"] == USAGE["completion_tokens"]
-    if heard.done:
-        price = gateway.PRICES[1 if by_the_second else 0]
-        assert heard.done["cost_usd"] == pytest.approx(price * USAGE["total_tokens"] / 1e6)
+    assert usage["completion_tokens"] >= USAGE["completion_tokens"]
+    if not heard.done:
+        return
+    attempts = heard.done["attempts"]
+    assert attempts[-1]["usage"]["completion_tokens"] == USAGE["completion_tokens"]
+    assert usage["completion_tokens"] == sum(each["usage"]["completion_tokens"] for each in attempts)
+    for attempt in attempts:
+        tokens = sum(attempt["usage"].values())
+        price = gateway.PRICES[int(attempt["provider"].removeprefix("p"))]
+        assert attempt["cost_usd"] == pytest.approx(price * tokens / 1e6)
+        assert attempt["estimated"] == (attempt["outcome"] != "answered" and bool(heard.restarts))
+        assert bool(tokens) == (attempt["estimated"] or attempt["outcome"] == "answered")
+    assert heard.done["usage_estimated"] == any(each["estimated"] for each in attempts)
+    assert heard.done["cost_usd"] == pytest.approx(sum(each["cost_usd"] for each in attempts))
 
 
 async def test_every_failure_at_every_token(desk: FastAPI, agent: httpx.AsyncClient) -> None:
@@ -198,3 +210,21 @@ async def test_a_reader_who_leaves_is_noticed_upstream() -> None:
 async def _read(call: object) -> None:
     async for _ in call:  # type: ignore[attr-defined]
         pass
+
+
+async def test_a_hosted_provider_sees_no_personal_data_and_the_reader_gets_it_back(
+    desk: FastAPI, agent: httpx.AsyncClient
+) -> None:
+    asked = "Mail jane.doe@example.com, or call +49 30 9018200."
+    upstream = Upstream(
+        choices=[choice({"content": part}) for part in ("To [EM", "AIL", "_1], not ", "[PHONE_2]")]
+    )
+    upstream.choices.append(choice({}, "stop"))
+    async with gateway.providers(upstream, masks=True) as catalogue:
+        gateway.give(desk.state.eservice, catalogue)
+        heard = await gateway.streamed(agent, messages=[{"role": "user", "content": asked}])
+        chat = await gateway.asked(agent)
+    sent = upstream.requests[0]["messages"][0]["content"]
+    assert sent == "Mail [EMAIL_1], or call [PHONE_1]."
+    assert heard.text == "To jane.doe@example.com, not [PHONE_2]"
+    assert chat.done["attempts"][0]["masked"] == 0

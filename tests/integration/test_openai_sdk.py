@@ -7,13 +7,8 @@ from typing import Any
 
 import openai
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app import db
-from tests import factories
-from tests.integration import gateway
 from tests.integration.gateway import ANSWER
 from tests.integration.upstream import TOKENS, USAGE, Upstream, choice
 
@@ -35,38 +30,9 @@ class Verdict(BaseModel):
 
 
 @pytest.fixture
-async def address(desk: FastAPI) -> AsyncIterator[str]:
-    """The application on a free port, in this loop, where its pool lives."""
-    server = uvicorn.Server(uvicorn.Config(desk, port=0, lifespan="off", log_level="warning"))
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    server.should_exit = True
-    await serving
-
-
-@pytest.fixture
-async def key(desk: FastAPI, pool: db.Pool) -> str:
-    async with db.transaction(pool) as conn:
-        token: str = desk.state.tokens.issue(await factories.person(conn, "agent"))
-    return token
-
-
-@pytest.fixture
 async def client(address: str, key: str) -> AsyncIterator[openai.AsyncOpenAI]:
     async with openai.AsyncOpenAI(base_url=address, api_key=key, max_retries=0) as made:
         yield made
-
-
-@pytest.fixture
-async def upstream(desk: FastAPI) -> AsyncIterator[Upstream]:
-    """The one provider, `p0`."""
-    scripted = Upstream()
-    async with gateway.providers(scripted) as catalogue:
-        gateway.give(desk.state.eservice, catalogue)
-        yield scripted
 
 
 async def test_sync(address: str, key: str, upstream: Upstream) -> None:
