@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -9,6 +10,7 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from app import db
+from app.usage.recorder import Recorder
 from config.environment import Environment
 from config.lineup import Provider
 from config.profile import Profile
@@ -42,11 +44,17 @@ class State:
     """A client of a provider, whether or not it is active; a `ValueError` says why there is none."""
     background: list[asyncio.Task[None]] = field(default_factory=list)
     """What runs beside the requests; it ends with this replica."""
+    usage: Recorder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.usage = Recorder(self.pool)
 
     async def close(self) -> None:
         for task in self.background:
             task.cancel()
         await asyncio.gather(*self.background, return_exceptions=True)
+        with suppress(db.DatabaseDown):
+            await self.usage.flush()
         await self.pool.close()
         await self.redis.aclose()
         await self.retriever.store.close()

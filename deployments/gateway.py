@@ -1,5 +1,7 @@
 """The HTTP ingress: the FastAPI application of `app`, its models behind deployment handles."""
 
+import asyncio
+
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -48,7 +50,7 @@ class Gateway:
         pool = await composition.open_pool(profile, env)
         providers = Providers(profile, env, self.llm)
         chat_models, watching = await composition.chat_models(providers, pool)
-        return State(
+        state = State(
             profile=profile,
             environment=env,
             pool=pool,
@@ -63,3 +65,5 @@ class Gateway:
             open_provider=providers.open,
             background=[watching],
         )
+        state.background.append(asyncio.create_task(state.usage.run()))
+        return state

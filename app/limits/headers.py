@@ -1,4 +1,4 @@
-"""Tells callers how they stand: `RateLimit` and `RateLimit-Policy`.
+"""Tells callers how they stand: `RateLimit` and `RateLimit-Policy`, under /v1 also in OpenAI's words.
 
 The form is that of draft-ietf-httpapi-ratelimit-headers-10.
 """
@@ -20,6 +20,26 @@ def fields(standing: Standing) -> dict[str, str]:
     }
 
 
+def openai_fields(standing: Standing) -> dict[str, str]:
+    """What OpenAI's clients pace themselves by. Tokens are not limited, so that nothing is said of them."""
+    return {
+        "x-ratelimit-limit-requests": str(standing.limit),
+        "x-ratelimit-remaining-requests": str(standing.remaining),
+        "x-ratelimit-reset-requests": duration(standing.reset_s),
+    }
+
+
+def duration(seconds: float) -> str:
+    """As OpenAI writes it: `120ms`, `6s`, `1m30s`, `2h5m0s`."""
+    if seconds < 1:
+        return f"{math.ceil(1000 * seconds)}ms"
+    minutes, left = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{left}s"
+    return f"{minutes}m{left}s" if minutes else f"{left}s"
+
+
 class RateLimitHeaders:
     """On every answer, also errors and streams, of a request that was charged."""
 
@@ -34,7 +54,10 @@ class RateLimitHeaders:
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start" and (standing := state.get("rate_limit")):
-                MutableHeaders(scope=message).update(fields(standing))
+                headers = MutableHeaders(scope=message)
+                headers.update(fields(standing))
+                if scope["path"].startswith("/v1/"):
+                    headers.update(openai_fields(standing))
             await send(message)
 
         await self.app(scope, receive, told)

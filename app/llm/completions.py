@@ -17,6 +17,7 @@ from app.llm import service
 from app.llm.schemas import ASSISTANT, ChatCompletionIn
 from app.problems import openai_error
 from app.state import State
+from app.usage.schemas import use_of
 from models.agents.protocol import Question, Turn
 from models.llm.continuation import says_something
 from models.llm.errors import NoProviderLeft
@@ -96,7 +97,7 @@ async def from_assistant(state: State, who: Identity, asked: Question) -> AsyncI
                     await service.keep_answer(conn, who, None, asked.content, text, record)
 
 
-async def from_model(state: State, body: ChatCompletionIn) -> AsyncIterator[Piece]:
+async def from_model(state: State, who: Identity, body: ChatCompletionIn) -> AsyncIterator[Piece]:
     """A model's own answer, piece by piece, as its provider says it.
 
     The first piece says something, so that a provider's opening words do not cost a failure its status.
@@ -113,6 +114,8 @@ async def from_model(state: State, body: ChatCompletionIn) -> AsyncIterator[Piec
                     yield Piece(choice.get("delta"), finish=choice.get("finish_reason"), extra=extra)
     except NoProviderLeft as error:
         raise service.failure(error) from error
+    finally:
+        state.usage.note(use_of(call, who.id, body.model, streamed=body.stream))
     yield Piece(usage=call.usage)
 
 
@@ -204,7 +207,7 @@ async def pieces(state: State, who: Identity, body: ChatCompletionIn) -> AsyncIt
     if body.model == ASSISTANT:
         audiences = await db.read(state.pool, lambda conn: readers.audiences(conn, who))
         return from_assistant(state, who, question(audiences, body))
-    return from_model(state, body)
+    return from_model(state, who, body)
 
 
 def usage_json(usage: Usage) -> dict[str, int]:
