@@ -22,7 +22,7 @@ from deployments.worker import Worker
 class AppArgs(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    profile: Literal["local", "test", "prod"] = "local"
+    profile: Literal["local", "test", "prod", "bench"] = "local"
 
 
 def build(args: AppArgs) -> Application:
