@@ -12,8 +12,26 @@ from tests import factories
 from tests.unit.scripted import Scripted, catalogue
 
 PASSAGES = (
-    Passage("c1", "a1", "conflicts", "Sync conflicts", "Merge", None, "Open the copy and choose Compare.", 9),
-    Passage("c2", "a2", "invoices", "Invoices", "", None, "Invoices are sent on the first of the month.", 11),
+    Passage(
+        "c1",
+        "00000000-0000-0000-0000-0000000000a1",
+        "conflicts",
+        "Sync conflicts",
+        "Merge",
+        None,
+        "Open the copy and choose Compare.",
+        9,
+    ),
+    Passage(
+        "c2",
+        "00000000-0000-0000-0000-0000000000a2",
+        "invoices",
+        "Invoices",
+        "",
+        None,
+        "Invoices are sent on the first of the month.",
+        11,
+    ),
 )
 
 
