@@ -23,6 +23,7 @@ from app.routing import endpoints as routing
 from app.sla import endpoints as sla
 from app.state import State
 from app.tickets import endpoints as tickets
+from app.triage import endpoints as triage
 from config.environment import Environment
 from config.profile import Profile
 
@@ -53,7 +54,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         redoc_url=None,
         openapi_url="/openapi.json" if profile.http.docs else None,
     )
-    for slice_ in (health, auth, chat, tickets, sla, routing, knowledge, llm, providers):
+    for slice_ in (health, auth, chat, tickets, sla, routing, triage, knowledge, llm, providers):
         app.include_router(slice_.router)
     problems.install(app)
     app.add_middleware(RateLimitHeaders)

@@ -24,7 +24,7 @@ class Environment(BaseModel):
 
     home: Path
     models: Path
-    artefacts: Path
+    artefacts: str
     port: int
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
@@ -70,13 +70,18 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     return Environment(
         home=home,
         models=Path(environ.get("ESERVICE_MODELS") or CHECKOUT / ".eservice" / "models").absolute(),
-        artefacts=Path(environ.get("ESERVICE_ARTEFACTS") or home / "artefacts").absolute(),
+        artefacts=_url(environ.get("ESERVICE_ARTEFACTS") or str(home / "artefacts")),
         port=_port(environ.get("ESERVICE_PORT") or "8000"),
         database_url=secret("DATABASE_URL"),
         redis_url=secret("REDIS_URL"),
         milvus_uri=secret("MILVUS_URI"),
         secret_key=secret("ESERVICE_SECRET_KEY"),
     )
+
+
+def _url(text: str) -> str:
+    """A URL as it is, a folder made absolute."""
+    return text if "://" in text else str(Path(text).absolute())
 
 
 def _port(text: str) -> int:

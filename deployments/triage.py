@@ -1,21 +1,23 @@
-"""Serves triage with the active version, and takes up a new one when PostgreSQL names it."""
+"""Serves triage with the active version and its shadow, and takes up others when PostgreSQL names them."""
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import structlog
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from app import db
-from app.routing import service as routing
+from app.triage import service as versions
+from app.triage.schemas import Version
 from config import environment
 from config.profile import Profile
 from deployments import composition
 from deployments.remote import RemoteEmbedder
+from models.artefacts import Artefacts
 from models.triage.learnt import LearntTriager
 from models.triage.protocol import Triage as Verdict
-from models.triage.protocol import Triager
 from models.triage.untrained import UntrainedTriager
 from monitoring import logs
 
@@ -28,45 +30,77 @@ LOOK_EVERY_S = 2.0
 class Triage:
     async def __init__(self, profile: Profile, *, embedder: DeploymentHandle) -> None:
         logs.set_up()
-        settings = profile.embedder
+        settings, env = profile.embedder, environment.read()
         self.embedder = RemoteEmbedder(embedder, name=settings.model, dimensions=settings.dimensions)
         self.abstain_below = profile.triage.abstain_below
-        env = environment.read()
-        self.artefacts = env.artefacts
+        self.artefacts = Artefacts(env.artefacts)
         self.pool = await composition.open_pool(profile, env)
-        self.version: str | None = None
-        self.triager: Triager = UntrainedTriager()
+        self.triager: LearntTriager | UntrainedTriager = UntrainedTriager()
+        self.shadow: LearntTriager | None = None
+        self.broken: set[str] = set()
         await self.look()
         self.watch = asyncio.create_task(self._watch())
 
     async def triage(self, subject: str, body: str) -> Verdict:
-        return await self.triager.triage(subject, body)
+        """The shadow reads along; where it fails, only its own word is missing."""
+        triager, shadow = self.triager, self.shadow  # one pair for the whole request
+        if shadow is None:
+            return await triager.triage(subject, body)
+        verdict, said = await asyncio.gather(
+            triager.triage(subject, body), shadow.triage(subject, body), return_exceptions=True
+        )
+        if isinstance(verdict, BaseException):
+            raise verdict
+        return verdict if isinstance(said, BaseException) else replace(verdict, shadow=said)
 
     async def look(self) -> None:
-        """Take up the active version; without one, or without PostgreSQL, go on with what there is."""
+        """Take up the versions that PostgreSQL names; without it, go on with what there is."""
         try:
             async with db.transaction(self.pool) as conn:
-                active = await routing.active_triage_version(conn)
+                active, shadow = await versions.active(conn), await versions.shadow(conn)
         except db.DatabaseDown:
             return
-        if active and str(active.id) != self.version:
-            self.triager = await asyncio.to_thread(
-                LearntTriager.load,
-                self.artefacts / active.artefact,
-                self.embedder,
-                abstain_below=self.abstain_below,
-                version=str(active.id),
-            )
-            self.version = str(active.id)
-            log.info("triage version taken up", version=self.version)
+        now = self.triager.version
+        if active is None:
+            self.triager = UntrainedTriager() if now != UntrainedTriager.version else self.triager
+        elif str(active.id) != now:
+            self.triager = await self._load(active) or self.triager
+        if shadow is None:
+            self.shadow = None
+        elif self.shadow is None or self.shadow.version != str(shadow.id):
+            self.shadow = await self._load(shadow)
+
+    async def _load(self, version: Version) -> LearntTriager | None:
+        """`None` where it cannot be used: a broken version must not take the working one down."""
+        name = str(version.id)
+        if self.shadow is not None and self.shadow.version == name:
+            return self.shadow
+        try:
+            triager = await asyncio.to_thread(self._read, version)
+        except Exception as error:  # whatever is wrong with its files or their store
+            if name not in self.broken:
+                log.error("a triage version cannot be used", version=name, exc_info=error)
+            self.broken.add(name)
+            return None
+        self.broken.discard(name)
+        log.info("triage version taken up", version=name, state=version.state)
+        return triager
+
+    def _read(self, version: Version) -> LearntTriager:
+        return LearntTriager.load(
+            self.artefacts.fetch(version.artefact),
+            self.embedder,
+            abstain_below=self.abstain_below,
+            version=str(version.id),
+        )
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
                 await self.look()
-            except Exception as error:  # a broken version must not take the working one down
-                log.error("the active triage version cannot be used", exc_info=error)
+            except Exception as error:  # the next look may succeed
+                log.error("the triage versions cannot be read", exc_info=error)
 
     def check_health(self) -> None:
         if self.watch.done():

@@ -12,6 +12,7 @@ from app.jobs import service as jobs
 from app.jobs.runner import Runner
 from app.routing import jobs as routing
 from app.sla import jobs as sla
+from app.triage import watch
 from config import environment
 from config.profile import Profile
 from deployments import composition
@@ -26,7 +27,11 @@ class Worker:
     async def __init__(self, profile: Profile, *, triage: DeploymentHandle) -> None:
         logs.set_up()
         self.pool = await composition.open_pool(profile, environment.read())
-        handlers = {**routing.handlers(self.pool, RemoteTriager(triage)), **sla.handlers()}
+        handlers = {
+            **routing.handlers(self.pool, RemoteTriager(triage)),
+            **sla.handlers(),
+            **watch.handlers(),
+        }
         runner = Runner(self.pool, handlers, profile.jobs)
         self.stop = asyncio.Event()
         self.run = asyncio.create_task(runner.run(self.stop))

@@ -15,7 +15,7 @@ from app.routing.schemas import AgentSeed, QueueSeed
 from app.tickets import service as tickets
 from app.tickets.schemas import Priority, Ticket, TicketDraft
 from models.embedding.protocol import Vectors
-from models.triage.artefact import TriageModel, queue_shares
+from models.triage.artefact import TriageModel, main_directions, queue_shares
 from models.triage.fitting import Examples, fit
 
 numbers = count(1)
@@ -109,7 +109,7 @@ WORDS_OF = {
 }
 
 
-def triage_model() -> TriageModel:
+def triage_model(version: str = "test-1") -> TriageModel:
     """Learnt from 24 made-up tickets with three intents and three queues."""
     rows = [
         (f"{words.split()[i % 7]} {words.split()[(i + 2) % 7]} help", intent, queue_name)
@@ -120,4 +120,4 @@ def triage_model() -> TriageModel:
     vectors = WordVectors().encode(texts)
     classifier = fit(Examples(texts, vectors, np.array(labels))).classifier
     names, shares = queue_shares(labels, queues, classifier.labels)
-    return TriageModel("test-1", WordVectors.name, classifier, names, shares)
+    return TriageModel(version, WordVectors.name, classifier, names, shares, main_directions(vectors))

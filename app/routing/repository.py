@@ -1,13 +1,12 @@
-"""Every SQL statement that touches queues, agents, their skills, and triage versions."""
+"""Every SQL statement that touches queues, agents and their skills."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from app.db import Connection
-from app.routing.schemas import Agent, AgentSeed, Queue, QueueSeed, Skill, TriageVersion
+from app.routing.schemas import Agent, AgentSeed, Queue, QueueSeed, Skill
 from app.routing.scoring import Candidate
 
 SKILLS_OF = """
@@ -156,33 +155,3 @@ async def _replace_skills(conn: Connection, user_id: UUID, levels: Mapping[str, 
         list(levels),
         list(levels.values()),
     )
-
-
-async def add_triage_version(
-    conn: Connection, artefact: str, data_fingerprint: str, figures: dict[str, Any]
-) -> TriageVersion:
-    row = await conn.fetchrow(
-        """
-        INSERT INTO triage_versions (artefact, data_fingerprint, figures) VALUES ($1, $2, $3) RETURNING *
-        """,
-        artefact,
-        data_fingerprint,
-        figures,
-    )
-    if row is None:
-        raise AssertionError("INSERT ... RETURNING has a row")
-    return TriageVersion(**row)
-
-
-async def activate_triage_version(conn: Connection, version_id: UUID) -> bool:
-    """Make this one the active version; `False` where there is none of this id."""
-    await conn.execute("UPDATE triage_versions SET active = false WHERE active AND id <> $1", version_id)
-    done = await conn.fetchval(
-        "UPDATE triage_versions SET active = true WHERE id = $1 RETURNING true", version_id
-    )
-    return bool(done)
-
-
-async def active_triage_version(conn: Connection) -> TriageVersion | None:
-    row = await conn.fetchrow("SELECT * FROM triage_versions WHERE active")
-    return TriageVersion(**row) if row else None

@@ -1,11 +1,10 @@
-"""Queues, agents, previews and triage versions on the wire."""
+"""Queues, agents and previews on the wire."""
 
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field
 
 from app.tickets.schemas import Body, Priority, Request, Subject
 
@@ -67,6 +66,7 @@ class TriageOut(BaseModel):
     sentiment: str
     reasons: list[str]
     candidates: list[Probable]
+    familiarity: float = Field(0.0, description="that the text is like any that was learnt")
     version: str
 
 
@@ -89,23 +89,6 @@ class Preview(BaseModel):
     triage: TriageOut
     agents: list[Score] = Field(description="best first")
     assignee: Score | None
-
-
-class TriageVersion(BaseModel):
-    """`artefact` is its place below the folder, or URL, that artefacts lie under."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: UUID
-    artefact: str
-    data_fingerprint: str
-    figures: dict[str, JsonValue]
-    active: bool
-    created_at: datetime
-
-    @property
-    def name(self) -> str:
-        return PurePosixPath(self.artefact).name
 
 
 class QueueSeed(Request):

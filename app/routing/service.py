@@ -3,27 +3,21 @@
 from dataclasses import asdict, replace
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from app.db import Connection
-from app.errors import NotFound
 from app.jobs import service as jobs
 from app.routing import repository
-from app.routing.schemas import Agent, Preview, Queue, Score, Skill, TriageOut, TriageVersion
+from app.routing.schemas import Agent, Preview, Queue, Score, Skill, TriageOut
 from app.routing.scoring import WEIGHTS, Candidate, Need, Ranked, best, rank
 from app.sla import service as sla
 from app.tickets import desk
 from app.tickets.schemas import BacklogJob, Decision, Ticket
 from app.tickets.service import ASSIGN_BACKLOG
 from app.tickets.states import ENDED
+from app.triage import service as versions
 from models.triage.protocol import Triage
 
 BACKLOG_BATCH = 50
 """Tickets that one job hands out: it holds their queue's agents for that long."""
-
-
-class TriageVersionNotFound(NotFound):
-    """There is no triage version of this id."""
 
 
 async def queues(conn: Connection) -> list[Queue]:
@@ -62,6 +56,7 @@ async def settle(conn: Connection, ticket_id: UUID, triage: Triage) -> None:
     if ticket is None:
         return
     await desk.record_triage(conn, ticket_id, decision(triage))
+    await versions.record(conn, ticket_id, triage)
     ticket = await desk.read(conn, ticket_id)
     if ticket and ticket.assignee is None and ticket.status not in ENDED:
         obstacle = await assign(conn, ticket)
@@ -113,22 +108,6 @@ async def wake(conn: Connection, reason: BacklogJob) -> None:
     await jobs.enqueue(conn, ASSIGN_BACKLOG, payload, dedupe_key=f"{reason.agent_id or reason.queue}")
 
 
-async def register_triage_version(
-    conn: Connection, artefact: str, data_fingerprint: str, figures: dict[str, JsonValue]
-) -> TriageVersion:
-    """Record a trained artefact. It decides nothing until it is activated."""
-    return await repository.add_triage_version(conn, artefact, data_fingerprint, figures)
-
-
-async def activate_triage_version(conn: Connection, version_id: UUID) -> None:
-    if not await repository.activate_triage_version(conn, version_id):
-        raise TriageVersionNotFound
-
-
-async def active_triage_version(conn: Connection) -> TriageVersion | None:
-    return await repository.active_triage_version(conn)
-
-
 def decision(triage: Triage) -> Decision:
     """What is written to the ticket; the whole decision goes into its record."""
     return Decision(
@@ -142,7 +121,7 @@ def decision(triage: Triage) -> Decision:
 
 
 def triage_out(triage: Triage) -> TriageOut:
-    return TriageOut.model_validate(asdict(triage))
+    return TriageOut.model_validate(asdict(replace(triage, shadow=None)))
 
 
 def score(ranked: Ranked) -> Score:

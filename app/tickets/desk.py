@@ -15,6 +15,11 @@ async def read(conn: Connection, ticket_id: UUID) -> Ticket | None:
     return await repository.get(conn, ticket_id)
 
 
+async def texts(conn: Connection, ticket_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
+    """Subject and body of each of these tickets that there is."""
+    return await repository.texts(conn, ticket_ids)
+
+
 async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
     """The ticket as it stays until this transaction ends."""
     return await repository.lock(conn, ticket_id)

@@ -72,6 +72,12 @@ async def get(conn: Connection, ticket_id: UUID) -> Ticket | None:
     return _ticket(row) if row else None
 
 
+async def texts(conn: Connection, ticket_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
+    """Subjects and bodies."""
+    rows = await conn.fetch("SELECT id, subject, body FROM tickets WHERE id = ANY($1)", list(ticket_ids))
+    return {row["id"]: (row["subject"], row["body"]) for row in rows}
+
+
 async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
     """The ticket as it stays until this transaction ends."""
     # Two statements: one that waited for the lock would show joined rows as they were before the wait.
@@ -114,6 +120,7 @@ async def change(conn: Connection, ticket_id: UUID, patch: TicketPatch, queue_id
         UPDATE tickets
            SET subject = coalesce($2, subject), priority = coalesce($3::text::ticket_priority, priority),
                queue_id = coalesce($4, queue_id), tags = coalesce($5, tags), custom = coalesce($6, custom),
+               intent = coalesce($7, intent),
                version = version + 1, updated_at = now()
          WHERE id = $1
         """,
@@ -123,6 +130,7 @@ async def change(conn: Connection, ticket_id: UUID, patch: TicketPatch, queue_id
         queue_id,
         patch.tags,
         patch.custom,
+        patch.intent,
     )
 
 
@@ -138,11 +146,12 @@ async def set_status(conn: Connection, ticket_id: UUID, status: Status) -> None:
 
 
 async def set_triage(conn: Connection, ticket_id: UUID, decision: Decision, queue_id: UUID | None) -> None:
-    """A queue that a person chose meanwhile stays; of two priorities the higher one counts."""
+    """A queue and an intent that a person chose meanwhile stay; of two priorities the higher one counts."""
     await conn.execute(
         """
         UPDATE tickets
-           SET queue_id = coalesce(queue_id, $2), intent = $3, language = $4, sentiment = $5,
+           SET queue_id = coalesce(queue_id, $2), intent = coalesce(intent, $3), language = $4,
+               sentiment = $5,
                priority = greatest(priority, $6::text::ticket_priority), triage = $7,
                version = version + 1, updated_at = now()
          WHERE id = $1

@@ -60,6 +60,9 @@ Tags: TypeAlias = Annotated[list[Tag], Field(max_length=20)]
 Custom: TypeAlias = Annotated[dict[str, JsonValue], AfterValidator(_storable_json)]
 SearchText: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200), STORABLE]
 QueueName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=100), STORABLE]
+IntentName: TypeAlias = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), STORABLE
+]
 
 
 class Request(BaseModel):
@@ -82,6 +85,7 @@ class TicketPatch(Request):
     subject: Subject | None = None
     priority: Priority | None = None
     queue: QueueName | None = Field(None, description="the queue's name")
+    intent: IntentName | None = Field(None, description="what it is about; also one that is new")
     tags: Tags | None = None
     custom: Custom | None = None
 

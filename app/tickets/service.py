@@ -22,6 +22,8 @@ from app.tickets.schemas import (
     TicketPatch,
 )
 from app.tickets.states import ENDED, REOPENED_BY_REPLY, TRANSITIONS, Status, legal
+from app.triage import service as triage
+from app.triage.schemas import Correction
 
 TRIAGE_TICKET = "triage_ticket"
 ASSIGN_BACKLOG = "assign_backlog"
@@ -98,6 +100,8 @@ async def patch(
         return ticket
     await repository.change(conn, ticket_id, change, queue_id)
     await repository.add_event(conn, ticket_id, actor(who), "changed", data)
+    said = Correction(intent=change.intent, queue=change.queue, priority=change.priority)
+    await triage.correct(conn, ticket_id, actor(who), said)
     if change.queue and ticket.assignee is None:
         await wake_routing(conn, BacklogJob(queue=change.queue))
     await followers.tell(conn, ticket_id, "changed")

@@ -8,8 +8,8 @@ from app.auth import service as auth
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, Role
 from app.routing import seed
-from app.routing import service as routing
 from app.sla import seed as sla
+from app.triage import service as triage
 
 ROLES: dict[str, Role] = {
     "customer@example.com": "customer",
@@ -48,7 +48,7 @@ async def has_learnt_triage(dsn: str) -> bool:
     pool = await db.connect(dsn, max_size=1, statement_timeout_s=5)
     try:
         async with db.transaction(pool) as conn:
-            return await routing.active_triage_version(conn) is not None
+            return await triage.active(conn) is not None
     finally:
         await pool.close()
 

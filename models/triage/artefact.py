@@ -13,8 +13,9 @@ from models.triage.linear import Classifier, Head, Known, Mix
 from models.triage.protocol import Label
 from models.triage.words import Words
 
-FORMAT = 1
+FORMAT = 2
 CANDIDATES = 5
+DIRECTIONS = 12
 
 
 class ArtefactError(ValueError):
@@ -29,6 +30,7 @@ class Prediction:
     queue: Label | None
     confidence: float
     known: bool
+    projection: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class TriageModel:
     classifier: Classifier
     queues: tuple[str, ...]
     queue_of: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    """In which what it was learnt from differs most: shape (dimensions, few). Drift is watched in them."""
 
     def predict(self, texts: Sequence[str], vectors: Vectors) -> list[Prediction]:
         """One prediction a text; `vectors` are the texts' own, from `embedder`."""
@@ -56,8 +60,11 @@ class TriageModel:
                 queue=self._queue(p),
                 confidence=float(sure),
                 known=bool(sure >= classifier.threshold),
+                projection=tuple(round(float(x), 4) for x in place),
             )
-            for p, best, sure in zip(probabilities, order, confidence, strict=True)
+            for p, best, sure, place in zip(
+                probabilities, order, confidence, vectors @ self.directions, strict=True
+            )
         ]
 
     def _queue(self, probabilities: NDArray[np.float32]) -> Label | None:
@@ -80,6 +87,7 @@ class TriageModel:
             idf=c.words.idf,
             known=c.known.coefficients,
             queue_of=self.queue_of,
+            directions=self.directions,
         )
         about = {
             "format": FORMAT,
@@ -117,7 +125,12 @@ class TriageModel:
             threshold=about["threshold"],
         )
         return cls(
-            about["version"], about["embedder"], classifier, tuple(about["queues"]), weights["queue_of"]
+            about["version"],
+            about["embedder"],
+            classifier,
+            tuple(about["queues"]),
+            weights["queue_of"],
+            weights["directions"],
         )
 
 
@@ -132,3 +145,10 @@ def queue_shares(
         if queue and label in row:
             counts[row[label], names.index(queue)] += 1
     return names, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def main_directions(vectors: Vectors) -> NDArray[np.float32]:
+    """The first principal components of the vectors, at most `DIRECTIONS`; shape (dimensions, directions)."""
+    sample = vectors[:: -(-len(vectors) // 4000)]
+    _, _, rows = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)
+    return np.ascontiguousarray(rows[:DIRECTIONS].T, dtype=np.float32)

@@ -9,7 +9,7 @@ from models.triage.artefact import ArtefactError, Prediction, TriageModel
 from models.triage.language import Languages
 from models.triage.protocol import Triage
 from models.triage.rules import Rules
-from models.triage.text import ticket_text
+from models.triage.text import Ticket
 
 
 class LearntTriager:
@@ -47,7 +47,7 @@ class LearntTriager:
         return cls(TriageModel.load(Path(folder)), embedder, abstain_below=abstain_below, version=version)
 
     async def triage(self, subject: str, body: str) -> Triage:
-        text = ticket_text(subject, body)
+        text = Ticket(subject, body).text
         vectors = await self._embedder.embed([text])
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._decide, text, vectors)
 
@@ -65,6 +65,8 @@ class LearntTriager:
             reasons=(_reason(prediction, known), *verdict.reasons, language.reason),
             version=self.version,
             candidates=prediction.candidates,
+            familiarity=prediction.confidence,
+            projection=prediction.projection,
         )
 
     def _believes(self, prediction: Prediction) -> bool:

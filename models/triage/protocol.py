@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 Priority: TypeAlias = Literal["low", "normal", "high", "urgent"]
+PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 Sentiment: TypeAlias = Literal["negative", "neutral", "positive"]
 
 
@@ -28,6 +29,15 @@ class Triage:
     version: str
     candidates: tuple[Label, ...] = field(default_factory=tuple)
     """The likeliest intents, best first, also where the best is too unlikely to be chosen."""
+
+    familiarity: float = 0.0
+    """In [0, 1]: that the text is like any that was learnt."""
+
+    projection: tuple[float, ...] = field(default_factory=tuple)
+    """The text's vector in the few directions that drift is watched in."""
+
+    shadow: "Triage | None" = None
+    """What the version in the shadow of this one says; it decides nothing."""
 
 
 class Triager(Protocol):

@@ -3,7 +3,7 @@
 from models.triage.language import Languages
 from models.triage.protocol import Triage
 from models.triage.rules import Rules
-from models.triage.text import ticket_text
+from models.triage.text import Ticket
 
 
 class UntrainedTriager:
@@ -16,7 +16,7 @@ class UntrainedTriager:
         self._languages = Languages()
 
     async def triage(self, subject: str, body: str) -> Triage:
-        text = ticket_text(subject, body)
+        text = Ticket(subject, body).text
         verdict = self._rules.judge(text)
         language = self._languages.guess(text)
         return Triage(

@@ -14,9 +14,8 @@ from models.embedding.onnx import ModelNotFound
 from models.triage.figures import figures
 from models.triage.fitting import NotEnoughExamples
 from pipelines.training import examples as files
-from pipelines.training.embedding import embed
 from pipelines.training.examples import BadExamples
-from pipelines.training.triage import train
+from pipelines.training.learning import Learner
 
 TROUBLES = (BadExamples, NotEnoughExamples, ModelNotFound, ProfileError, OSError)
 
@@ -43,13 +42,12 @@ def run(args: argparse.Namespace) -> int:
 
 def evaluate(train_file: Path, test_file: Path, profile: str, console: Console) -> dict[str, float]:
     """The figures DESIGN names. The test file's labels are read only to score."""
-    here, settings = environment.read(), load(profile).embedder
+    learner = Learner(environment.read(), load(profile).embedder, console)
     past, later = files.read(train_file), files.read(test_file)
     started = time.monotonic()
-    model, _ = train(past, settings, here, console)
+    model, _ = learner.learn(past, learner.embed(past))
     trained = time.monotonic()
-    texts = [each.text for each in later]
-    predictions = model.predict(texts, embed(texts, settings, here, console=console))
+    predictions = model.predict([each.ticket.text for each in later], learner.embed(later))
     return {
         **{
             name: round(value, 4)

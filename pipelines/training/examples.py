@@ -3,11 +3,13 @@
 import gzip
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.triage.text import ticket_text
+from models.triage.protocol import PRIORITIES, Priority
+from models.triage.text import Ticket
 
 
 class BadExamples(ValueError):
@@ -16,13 +18,14 @@ class BadExamples(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    text: str
+    ticket: Ticket
     label: str
-    queue: str | None
+    queue: str | None = None
+    priority: Priority | None = None
 
 
 def read(file: Path) -> list[Example]:
-    """Rows with `title text label`, or with `subject body intent queue`.
+    """Rows with `title text label`, or with `subject body intent queue priority`, oldest first.
 
     Where a row has a queue and no intent, the queue is what is learnt.
     """
@@ -32,12 +35,29 @@ def read(file: Path) -> list[Example]:
     return found
 
 
-def fingerprint(examples: list[Example]) -> str:
+def write(examples: Sequence[Example], file: Path) -> None:
+    """As `read` reads them."""
+    with gzip.open(file, "wt", encoding="utf-8") as out:
+        for each in examples:
+            out.write(json.dumps(_row(each), ensure_ascii=False) + "\n")
+
+
+def fingerprint(examples: Sequence[Example]) -> str:
     """The same for the same examples, whatever file they came in."""
     digest = hashlib.sha256()
-    for example in examples:
-        digest.update(json.dumps([example.text, example.label, example.queue]).encode())
+    for each in examples:
+        digest.update(json.dumps(_row(each), sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _row(each: Example) -> dict[str, str | None]:
+    return {
+        "subject": each.ticket.subject,
+        "body": each.ticket.body,
+        "label": each.label,
+        "queue": each.queue,
+        "priority": each.priority,
+    }
 
 
 def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -62,7 +82,7 @@ def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _example(row: dict[str, Any], where: str) -> Example:
     title, body = row.get("title", row.get("subject", "")), row.get("text", row.get("body", ""))
-    queue = row.get("queue")
+    queue, priority = row.get("queue"), row.get("priority")
     label = row.get("label") or row.get("intent") or queue
     texts = {"title": title, "text": body, "label": label}
     if wrong := [name for name, value in texts.items() if not isinstance(value, str)]:
@@ -70,4 +90,6 @@ def _example(row: dict[str, Any], where: str) -> Example:
             f"{where}: {', '.join(wrong)} missing or no text; needed are `title text label` or "
             "`subject body intent queue`"
         )
-    return Example(ticket_text(title, body), str(label), queue)
+    if priority is not None and priority not in PRIORITIES:
+        raise BadExamples(f"{where}: priority {priority!r} is none of {', '.join(PRIORITIES)}")
+    return Example(Ticket(title, body), str(label), queue, priority)

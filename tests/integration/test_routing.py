@@ -193,14 +193,3 @@ def test_a_seed_with_an_unknown_queue_says_so(tmp_path: Path) -> None:
     file.write_text("queues: []\nagents: [{email: a@example.com, name: A, queues: [nowhere]}]")
     with pytest.raises(seed.StaffingError, match="unknown queues: nowhere"):
         seed.read(file)
-
-
-async def test_one_triage_version_is_active(conn: db.Connection) -> None:
-    assert await service.active_triage_version(conn) is None
-    first = await service.register_triage_version(conn, "triage/a", "f1", {"accuracy": 0.9})
-    second = await service.register_triage_version(conn, "triage/b", "f2", {})
-    for version in (first, second, first):
-        await service.activate_triage_version(conn, version.id)
-        active = await service.active_triage_version(conn)
-        assert active
-        assert (active.id, active.artefact) == (version.id, version.artefact)
