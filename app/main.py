@@ -16,6 +16,7 @@ from app.knowledge import endpoints as knowledge
 from app.limits.headers import RateLimitHeaders
 from app.limits.limiter import Limiter
 from app.limits.requests import RequestLimits
+from app.live import endpoints as live
 from app.llm import endpoints as llm
 from app.middleware import Admission, BodyLimit, LastResort, RequestId
 from app.providers import endpoints as providers
@@ -54,7 +55,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         redoc_url=None,
         openapi_url="/openapi.json" if profile.http.docs else None,
     )
-    for slice_ in (health, auth, chat, tickets, sla, routing, triage, knowledge, llm, providers):
+    for slice_ in (health, auth, chat, tickets, live, sla, routing, triage, knowledge, llm, providers):
         app.include_router(slice_.router)
     problems.install(app)
     app.add_middleware(RateLimitHeaders)

@@ -1,15 +1,20 @@
 """What one replica holds for all its requests, and the dependencies that hand it out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from app import db
+from app.events import service as events
+from app.events.feed import Feed
+from app.events.sinks import invalidator
+from app.hot import HotReads
 from app.usage.recorder import Recorder
 from config.environment import Environment
 from config.lineup import Provider
@@ -25,6 +30,9 @@ from models.triage.protocol import Triager
 
 def _nowhere(provider: Provider) -> ChatProvider:
     raise ValueError("this replica asks no providers")
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -45,9 +53,28 @@ class State:
     background: list[asyncio.Task[None]] = field(default_factory=list)
     """What runs beside the requests; it ends with this replica."""
     usage: Recorder = field(init=False)
+    feed: Feed = field(init=False)
+    hot: HotReads = field(init=False)
 
     def __post_init__(self) -> None:
         self.usage = Recorder(self.pool)
+        self.feed = Feed(self.pool, self.profile.events)
+        self.hot = HotReads(self.redis)
+
+    async def read(
+        self,
+        key: str,
+        tags: Sequence[str],
+        kind: type[M],
+        load: Callable[[db.Connection], Awaitable[M]],
+    ) -> M:
+        """A hot read; a connection is taken only where the cache does not have it."""
+
+        async def loaded() -> bytes:
+            async with db.transaction(self.pool) as conn:
+                return (await load(conn)).model_dump_json().encode()
+
+        return kind.model_validate_json(await self.hot.read(key, tags, loaded))
 
     async def close(self) -> None:
         for task in self.background:
@@ -55,6 +82,7 @@ class State:
         await asyncio.gather(*self.background, return_exceptions=True)
         with suppress(db.DatabaseDown):
             await self.usage.flush()
+        await self.feed.close()
         await self.pool.close()
         await self.redis.aclose()
         await self.retriever.store.close()
@@ -69,9 +97,14 @@ Current = Annotated[State, Depends(current)]
 
 
 async def connection(state: Current) -> AsyncIterator[db.Connection]:
-    """One request, one transaction, committed before the response is sent (see `scope` below)."""
-    async with db.transaction(state.pool) as conn:
-        yield conn
+    """One request, one transaction, committed before the response is sent (see `scope` below).
+
+    What it changed is forgotten by the cache before the response too: who writes reads their own write.
+    """
+    with events.touching() as changed:
+        async with db.transaction(state.pool) as conn:
+            yield conn
+        await state.hot.forget(invalidator.tags(changed), {event.event_id for event in changed})
 
 
 Transaction = Annotated[db.Connection, Depends(connection, scope="function")]

@@ -11,9 +11,10 @@ T = TypeVar("T")
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def event(kind: str, data: object) -> bytes:
+def event(kind: str, data: object, event_id: int | None = None) -> bytes:
     """A named event, as EventSource reads it."""
-    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    known = "" if event_id is None else f"id: {event_id}\n"
+    return f"{known}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
 def data(payload: object) -> bytes:

@@ -30,6 +30,7 @@ class Environment(BaseModel):
     redis_url: SecretStr | None = None
     milvus_uri: SecretStr | None = None  # may carry a password
     secret_key: SecretStr | None = None
+    events_url: SecretStr | None = None
 
     def require_database_url(self) -> str:
         return self._require(self.database_url, "DATABASE_URL")
@@ -42,6 +43,9 @@ class Environment(BaseModel):
 
     def require_secret_key(self) -> str:
         return self._require(self.secret_key, "ESERVICE_SECRET_KEY")
+
+    def require_events_url(self) -> str:
+        return self._require(self.events_url, "EVENTS_URL")
 
     @staticmethod
     def api_key(name: str) -> str | None:
@@ -76,6 +80,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         redis_url=secret("REDIS_URL"),
         milvus_uri=secret("MILVUS_URI"),
         secret_key=secret("ESERVICE_SECRET_KEY"),
+        events_url=secret("EVENTS_URL"),
     )
 
 

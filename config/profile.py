@@ -4,10 +4,10 @@ Shapes (replicas, resources) stand in `serve_config.yaml`; secrets and addresses
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from config.limits import LimitSettings
 from config.lineup import Lineup, Settings
@@ -149,7 +149,32 @@ class JobSettings(Settings):
     concurrency: int = 4
     backoff_base_s: float = 1.0
     backoff_max_s: float = 300.0
+    keep_done_s: float = Field(86_400.0, description="how long done jobs can be looked at")
     jobs_per_worker: int = Field(50, description="queued jobs one more worker replica is worth")
+
+
+class EventSettings(Settings):
+    """Where the log of events is carried; the broker's address stands in the environment, as EVENTS_URL."""
+
+    sink: Literal["redis", "rabbitmq", "kafka"] = "redis"
+    stream: str = Field("eservice:events", description="Redis' stream, RabbitMQ's exchange or Kafka's topic")
+    maxlen: int = Field(100_000, gt=0, description="entries a Redis stream keeps, about 400 bytes each")
+    poll_s: float = Field(0.2, gt=0)
+    batch: int = Field(200, gt=0)
+    lease_s: float = Field(10.0, gt=0)
+    timeout_s: float = Field(8.0, gt=0, description="for one batch; less than the lease")
+    max_streams: int = Field(
+        128, gt=0, description="listeners of one replica; half of `http.max_concurrent` stays for the rest"
+    )
+    stream_s: float = Field(240.0, gt=0, description="after which a stream ends; Serve cuts at 300 s")
+    months_ahead: int = Field(3, ge=1)
+    months_kept: int = Field(3, ge=1, description="how long events can be read again")
+
+    @model_validator(mode="after")
+    def _batch_within_lease(self) -> Self:
+        if self.timeout_s >= self.lease_s:
+            raise ValueError("events.timeout_s must be less than events.lease_s")
+        return self
 
 
 class Stores(Settings):
@@ -174,6 +199,7 @@ class Profile(Settings):
     assistant: AssistantSettings = AssistantSettings()
     triage: TriageSettings = TriageSettings()
     jobs: JobSettings = JobSettings()
+    events: EventSettings = EventSettings()
 
     @property
     def is_local(self) -> bool:

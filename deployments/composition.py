@@ -8,6 +8,8 @@ from functools import partial
 from redis.asyncio import Redis
 
 from app import cache, db
+from app.events.relay import Sink
+from app.events.sinks.redis_stream import RedisStream
 from app.knowledge.library import PostgresLibrary
 from app.providers.watch import Watch
 from config.environment import Environment
@@ -31,6 +33,21 @@ async def open_pool(profile: Profile, environment: Environment) -> db.Pool:
 
 def open_redis(profile: Profile, environment: Environment) -> Redis:
     return cache.connect(environment.require_redis_url(), timeout_s=profile.stores.redis_timeout_s)
+
+
+def sink(profile: Profile, environment: Environment) -> Sink:
+    """Where the log of events goes. Brokers' libraries are loaded only where one is used."""
+    settings = profile.events
+    match settings.sink:
+        case "rabbitmq":
+            from app.events.sinks.rabbitmq import RabbitMq
+
+            return RabbitMq(environment.require_events_url(), settings.stream, settings.timeout_s)
+        case "kafka":
+            from app.events.sinks.kafka import Kafka
+
+            return Kafka(environment.require_events_url(), settings.stream, settings.timeout_s)
+    return RedisStream(open_redis(profile, environment), settings.stream, settings.maxlen)
 
 
 def retriever(

@@ -8,6 +8,9 @@ from ray.serve.config import AutoscalingContext
 from ray.serve.handle import DeploymentHandle
 
 from app import db
+from app.events.relay import Relay
+from app.events.sinks.invalidator import Invalidator
+from app.jobs import housekeeping
 from app.jobs import service as jobs
 from app.jobs.runner import Runner
 from app.routing import jobs as routing
@@ -26,20 +29,25 @@ QUEUED = "queued_jobs"
 class Worker:
     async def __init__(self, profile: Profile, *, triage: DeploymentHandle) -> None:
         logs.set_up()
-        self.pool = await composition.open_pool(profile, environment.read())
+        env = environment.read()
+        self.pool = await composition.open_pool(profile, env)
         handlers = {
             **routing.handlers(self.pool, RemoteTriager(triage)),
             **sla.handlers(),
             **watch.handlers(),
+            **housekeeping.handlers(profile),
         }
         runner = Runner(self.pool, handlers, profile.jobs)
+        sinks = [composition.sink(profile, env), Invalidator(composition.open_redis(profile, env))]
+        relays = [Relay(self.pool, sink, profile.events) for sink in sinks]
         self.stop = asyncio.Event()
-        self.run = asyncio.create_task(runner.run(self.stop))
+        self.run = [asyncio.create_task(part.run(self.stop)) for part in (runner, *relays)]
 
     def check_health(self) -> None:
-        """Raises when the runner has ended, so that Serve replaces this replica."""
-        if self.run.done() and not self.stop.is_set():
-            raise RuntimeError("the job runner has ended") from self.run.exception()
+        """Raises when a part has ended, so that Serve replaces this replica."""
+        ended = next((part for part in self.run if part.done()), None)
+        if ended and not self.stop.is_set():
+            raise RuntimeError("the job runner or the events' relay has ended") from ended.exception()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """How many jobs wait; `replicas_for_queue` scales on it."""
@@ -52,7 +60,7 @@ class Worker:
     async def __del__(self) -> None:
         """Ends what runs, gives the rest back."""
         self.stop.set()
-        await self.run
+        await asyncio.gather(*self.run, return_exceptions=True)
         await self.pool.close()
 
 

@@ -9,6 +9,7 @@ from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, Role, TokenPair, User, UserOut
 from app.auth.tokens import AccessTokens, new_refresh_token, refresh_hash
 from app.errors import Forbidden, NotFound, Unauthorised
+from app.events import service as events
 
 
 class WrongCredentials(Unauthorised):
@@ -101,6 +102,7 @@ async def ensure_user(
 ) -> UUID:
     """Make the user, or bring name, role and, where given, password up to date."""
     user_id = await repository.upsert_user(conn, email, name, role)
+    await events.publish(conn, "user", user_id, "written", "system:auth", {})
     if password_hash:
         await repository.set_password(conn, user_id, password_hash)
     return user_id

@@ -14,6 +14,7 @@ from app.auth.schemas import Identity
 from app.chat import repository
 from app.chat.schemas import Conversation, FeedbackIn, Message
 from app.errors import Conflict, NotFound
+from app.events import service as events
 from app.knowledge import service as knowledge
 from app.llm import service as llm
 from app.state import State
@@ -178,4 +179,6 @@ async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, s
         conn, who, TicketDraft(subject=subject or asked[0][:200], body=body[-20_000:])
     )
     await repository.link_ticket(conn, conversation_id, ticket.id)
+    data = {"ticket_id": str(ticket.id)}
+    await events.publish(conn, "conversation", conversation_id, "handed_over", tickets.actor(who), data)
     return ticket

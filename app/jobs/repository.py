@@ -185,6 +185,18 @@ async def revive(conn: Connection, job_id: UUID) -> bool:
     return bool(row)
 
 
+async def prune(conn: Connection, *, keep_s: float) -> int:
+    """Delete jobs that were done longer ago than that; dead ones stay until somebody looks at them."""
+    rows = await conn.fetch(
+        """
+        DELETE FROM jobs WHERE status = 'done' AND finished_at < now() - make_interval(secs => $1)
+        RETURNING id
+        """,
+        keep_s,
+    )
+    return len(rows)
+
+
 async def get(conn: Connection, job_id: UUID) -> Job | None:
     row = await conn.fetchrow("SELECT * FROM jobs WHERE id = $1", job_id)
     return Job(**row) if row else None

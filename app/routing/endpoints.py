@@ -9,7 +9,7 @@ from app.auth.access import Staff
 from app.errors import Forbidden, Invalid, Unauthorised, Unavailable, documented
 from app.routing import service
 from app.routing.schemas import Agents, Preview, PreviewRequest, Queues, Skills
-from app.state import Current, Transaction
+from app.state import Current
 
 router = APIRouter(
     prefix="/api/v1/routing",
@@ -25,18 +25,27 @@ class TriageDown(Unavailable):
 
 
 @router.get("/queues")
-async def queues(who: Staff, conn: Transaction) -> Queues:
-    return Queues(items=await service.queues(conn))
+async def queues(who: Staff, state: Current) -> Queues:
+    async def load(conn: db.Connection) -> Queues:
+        return Queues(items=await service.queues(conn))
+
+    return await state.read("queues", ("queue", "ticket_counts"), Queues, load)
 
 
 @router.get("/agents")
-async def agents(who: Staff, conn: Transaction) -> Agents:
-    return Agents(items=await service.agents(conn))
+async def agents(who: Staff, state: Current) -> Agents:
+    async def load(conn: db.Connection) -> Agents:
+        return Agents(items=await service.agents(conn))
+
+    return await state.read("agents", ("agent", "user", "queue", "ticket_counts"), Agents, load)
 
 
 @router.get("/skills")
-async def skills(who: Staff, conn: Transaction) -> Skills:
-    return Skills(items=await service.skills(conn))
+async def skills(who: Staff, state: Current) -> Skills:
+    async def load(conn: db.Connection) -> Skills:
+        return Skills(items=await service.skills(conn))
+
+    return await state.read("skills", ("agent",), Skills, load)
 
 
 @router.post("/preview", responses=documented(Invalid))

@@ -5,6 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.auth.access import SignedIn
+from app.db import Connection
 from app.errors import Forbidden, Invalid, Unauthorised, Unavailable, documented
 from app.sla import service
 from app.sla.schemas import Calendar, CalendarDraft, Calendars, Policies, Policy, PolicyDraft, Tier
@@ -17,7 +18,7 @@ from app.sla.service import (
     UnknownCalendar,
     UnknownQueue,
 )
-from app.state import Transaction
+from app.state import Current, Transaction
 
 router = APIRouter(
     prefix="/api/v1/sla",
@@ -27,8 +28,12 @@ router = APIRouter(
 
 
 @router.get("/calendars")
-async def calendars(who: SignedIn, conn: Transaction) -> Calendars:
-    return Calendars(items=await service.calendars(conn, who))
+async def calendars(who: SignedIn, state: Current) -> Calendars:
+    async def load(conn: Connection) -> Calendars:
+        return Calendars(items=await service.calendars(conn, who))
+
+    service.may_promise(who)
+    return await state.read("sla_calendars", ("sla_calendar",), Calendars, load)
 
 
 @router.post("/calendars", status_code=201, responses=documented(CalendarExists))
@@ -46,8 +51,12 @@ async def replace_calendar(
 
 
 @router.get("/policies")
-async def policies(who: SignedIn, conn: Transaction) -> Policies:
-    return Policies(items=await service.policies(conn, who))
+async def policies(who: SignedIn, state: Current) -> Policies:
+    async def load(conn: Connection) -> Policies:
+        return Policies(items=await service.policies(conn, who))
+
+    service.may_promise(who)
+    return await state.read("sla_policies", ("sla_policy", "sla_calendar", "queue"), Policies, load)
 
 
 @router.post("/policies", status_code=201, responses=documented(PolicyExists, UnknownCalendar, UnknownQueue))

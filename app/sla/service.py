@@ -8,11 +8,13 @@ from pydantic import JsonValue
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.events import service as events
 from app.sla import repository, rules
 from app.sla.clock import BREACH, Clocks, Mark
 from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Situation
 from app.tickets import desk, followers
 from app.tickets.followers import Happening
+from app.tickets.service import actor
 from app.tickets.states import ENDED
 
 SWEEP_BATCH = 50
@@ -48,15 +50,16 @@ class UnknownQueue(Invalid):
 
 
 async def calendars(conn: Connection, who: Identity) -> list[Calendar]:
-    _may_promise(who)
+    may_promise(who)
     return await repository.calendars(conn)
 
 
 async def add_calendar(conn: Connection, who: Identity, draft: CalendarDraft) -> Calendar:
-    _may_promise(who)
+    may_promise(who)
     added = await repository.add_calendar(conn, draft)
     if added is None:
         raise CalendarExists
+    await _said(conn, who, "sla_calendar", added)
     return await _calendar(conn, added)
 
 
@@ -64,32 +67,35 @@ async def replace_calendar(
     conn: Connection, who: Identity, calendar_id: UUID, draft: CalendarDraft
 ) -> Calendar:
     """Clocks that run count by it from their next change on."""
-    _may_promise(who)
+    may_promise(who)
     await _calendar(conn, calendar_id)
     if not await repository.replace_calendar(conn, calendar_id, draft):
         raise CalendarExists
+    await _said(conn, who, "sla_calendar", calendar_id)
     return await _calendar(conn, calendar_id)
 
 
 async def policies(conn: Connection, who: Identity) -> list[Policy]:
-    _may_promise(who)
+    may_promise(who)
     return await repository.policies(conn)
 
 
 async def add_policy(conn: Connection, who: Identity, draft: PolicyDraft) -> Policy:
     """It holds for new tickets, and for others from their next change on."""
-    _may_promise(who)
+    may_promise(who)
     added = await repository.add_policy(conn, draft, *await _named(conn, draft))
     if added is None:
         raise PolicyExists
+    await _said(conn, who, "sla_policy", added)
     return await _policy(conn, added)
 
 
 async def replace_policy(conn: Connection, who: Identity, policy_id: UUID, draft: PolicyDraft) -> Policy:
-    _may_promise(who)
+    may_promise(who)
     await _policy(conn, policy_id)
     if not await repository.replace_policy(conn, policy_id, draft, *await _named(conn, draft)):
         raise PolicyExists
+    await _said(conn, who, "sla_policy", policy_id)
     return await _policy(conn, policy_id)
 
 
@@ -105,7 +111,7 @@ async def ensure_policy(conn: Connection, draft: PolicyDraft) -> None:
 
 async def set_tier(conn: Connection, who: Identity, customer_id: UUID, tier: str | None) -> None:
     """It counts for the customer's tickets from their next change on."""
-    _may_promise(who)
+    may_promise(who)
     if not await repository.set_tier(conn, customer_id, tier):
         raise CustomerNotFound
 
@@ -189,7 +195,11 @@ async def _escalate(
             await desk.hand_over(conn, ticket_id, escalation.queue, "system:sla")
 
 
-def _may_promise(who: Identity) -> None:
+async def _said(conn: Connection, who: Identity, aggregate: str, thing: UUID) -> None:
+    await events.publish(conn, aggregate, thing, "written", actor(who), {})
+
+
+def may_promise(who: Identity) -> None:
     if who.role not in {"supervisor", "admin"}:
         raise Forbidden
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid
-from app.tickets import repository
+from app.tickets import history, repository
 from app.tickets.schemas import Assignment, BacklogJob, Ticket
 from app.tickets.service import actor, get, locked, wake_routing
 from app.tickets.states import ENDED
@@ -48,9 +48,9 @@ async def assign(conn: Connection, who: Identity, ticket_id: UUID, wish: Assignm
 async def _give(conn: Connection, who: Identity, ticket_id: UUID, to: UUID | None) -> None:
     if to is None:
         await repository.clear_assignee(conn, ticket_id)
-        await repository.add_event(conn, ticket_id, actor(who), "unassigned", {})
+        await history.record(conn, ticket_id, actor(who), "unassigned", {})
         return
     if not await repository.is_staff(conn, to):
         raise UnknownAssignee
     await repository.set_assignee(conn, ticket_id, to)
-    await repository.add_event(conn, ticket_id, actor(who), "assigned", {"assignee": str(to)})
+    await history.record(conn, ticket_id, actor(who), "assigned", {"assignee": str(to)})

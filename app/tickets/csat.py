@@ -5,7 +5,7 @@ from uuid import UUID
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden
-from app.tickets import repository
+from app.tickets import history, repository
 from app.tickets.schemas import Csat, CsatDraft
 from app.tickets.service import actor, locked
 from app.tickets.states import ENDED
@@ -23,5 +23,5 @@ async def rate(conn: Connection, who: Identity, ticket_id: UUID, draft: CsatDraf
     if ticket.status not in ENDED:
         raise TicketNotEnded
     rated = await repository.set_csat(conn, ticket_id, draft)
-    await repository.add_event(conn, ticket_id, actor(who), "rated", {"score": draft.score})
+    await history.record(conn, ticket_id, actor(who), "rated", {"score": draft.score})
     return rated

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from app.db import Connection
-from app.tickets import followers, repository
+from app.tickets import followers, history, repository
 from app.tickets.schemas import PRIORITIES, BacklogJob, Decision, Ticket, TicketPatch
 from app.tickets.service import wake_routing
 
@@ -38,20 +38,20 @@ async def record_triage(conn: Connection, ticket_id: UUID, decision: Decision) -
     """Write what triage decided; what a person decided meanwhile stays."""
     queue_id = await repository.queue_id(conn, decision.queue) if decision.queue else None
     await repository.set_triage(conn, ticket_id, decision, queue_id)
-    await repository.add_event(conn, ticket_id, "system:triage", "triaged", decision.record)
+    await history.record(conn, ticket_id, "system:triage", "triaged", decision.record)
     await followers.tell(conn, ticket_id, "changed")
 
 
 async def assign(conn: Connection, ticket_id: UUID, user_id: UUID, score: dict[str, JsonValue]) -> None:
     """Give the ticket to an agent; `score` says why."""
     await repository.set_assignee(conn, ticket_id, user_id)
-    data = {"assignee": str(user_id), "score": score}
-    await repository.add_event(conn, ticket_id, "system:routing", "assigned", data)
+    data: dict[str, JsonValue] = {"assignee": str(user_id), "score": score}
+    await history.record(conn, ticket_id, "system:routing", "assigned", data)
 
 
 async def note(conn: Connection, ticket_id: UUID, by: str, kind: str, data: dict[str, JsonValue]) -> None:
     """Write an event into the ticket's history."""
-    await repository.add_event(conn, ticket_id, by, kind, data)
+    await history.record(conn, ticket_id, by, kind, data)
 
 
 async def raise_priority(conn: Connection, ticket_id: UUID, by: str) -> None:
@@ -61,7 +61,7 @@ async def raise_priority(conn: Connection, ticket_id: UUID, by: str) -> None:
         return
     above = PRIORITIES[PRIORITIES.index(ticket.priority or "normal") + 1]
     await repository.change(conn, ticket_id, TicketPatch(priority=above), None)
-    await repository.add_event(conn, ticket_id, by, "changed", {"priority": above})
+    await history.record(conn, ticket_id, by, "changed", {"priority": above})
     await followers.tell(conn, ticket_id, "changed")
 
 
@@ -72,14 +72,14 @@ async def hand_over(conn: Connection, ticket_id: UUID, queue: str, by: str) -> N
         return
     await repository.clear_assignee(conn, ticket_id)
     await repository.change(conn, ticket_id, TicketPatch(queue=queue), to)
-    await repository.add_event(conn, ticket_id, by, "changed", {"queue": queue, "assignee": None})
+    await history.record(conn, ticket_id, by, "changed", {"queue": queue, "assignee": None})
     await wake_routing(conn, BacklogJob(queue=queue))
     await followers.tell(conn, ticket_id, "changed")
 
 
 async def note_waiting(conn: Connection, ticket_id: UUID, reason: str) -> None:
     """Record why a ticket has no assignee yet."""
-    await repository.add_event(conn, ticket_id, "system:routing", "waiting", {"reason": reason})
+    await history.record(conn, ticket_id, "system:routing", "waiting", {"reason": reason})
 
 
 async def unassigned(conn: Connection, queue_ids: Sequence[UUID], limit: int) -> list[Ticket]:

@@ -4,7 +4,8 @@ import re
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from app.auth.access import SignedIn
 from app.errors import (
@@ -16,8 +17,10 @@ from app.errors import (
     Unavailable,
     documented,
 )
-from app.state import Transaction
-from app.tickets import assignment, bulk, csat, service
+from app.events import streams
+from app.events.streams import STREAM, LastEventId
+from app.state import Current, Transaction
+from app.tickets import assignment, bulk, csat, reading, service
 from app.tickets.assignment import TicketEnded, TicketTaken, UnknownAssignee
 from app.tickets.bulk import Operations, Results
 from app.tickets.csat import TicketNotEnded
@@ -100,8 +103,8 @@ async def bulk_change(wish: Operations, who: SignedIn, conn: Transaction) -> Res
 
 
 @router.get("/{ticket_id}", responses=ONE)
-async def ticket(ticket_id: UUID, who: SignedIn, conn: Transaction, response: Response) -> Ticket:
-    return _tagged(await service.get(conn, who, ticket_id), response)
+async def ticket(ticket_id: UUID, who: SignedIn, state: Current, response: Response) -> Ticket:
+    return _tagged(await reading.ticket(state, who, ticket_id), response)
 
 
 @router.patch(
@@ -167,11 +170,24 @@ async def add_message(ticket_id: UUID, draft: MessageDraft, who: SignedIn, conn:
     return await service.add_message(conn, who, ticket_id, draft)
 
 
-@router.get("/{ticket_id}/events", responses=ONE)
+@router.get("/{ticket_id}/events", response_model=Events, responses=ONE | STREAM)
 async def events(
-    ticket_id: UUID, who: SignedIn, conn: Transaction, cursor: Cursor = None, limit: Limit = 50
-) -> Events:
-    """What happened to the ticket, oldest first; customers see what concerns them."""
+    ticket_id: UUID,
+    who: SignedIn,
+    conn: Transaction,
+    state: Current,
+    request: Request,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    last_event_id: LastEventId = None,
+) -> Events | StreamingResponse:
+    """What happened to the ticket, oldest first; customers see what concerns them.
+
+    With `Accept: text/event-stream`: what happens to it from now on, or from `Last-Event-ID` on.
+    """
+    if "text/event-stream" in request.headers.get("accept", ""):
+        wanted = await service.visible_events(conn, who, ticket_id)
+        return await streams.response(state.feed, state.profile.events, last_event_id, wanted)
     items, following = await service.events(conn, who, ticket_id, cursor, limit)
     return Events(items=items, next_cursor=following)
 

@@ -291,14 +291,15 @@ def _message(row: "asyncpg.Record") -> Message:
     return Message(**fields, author=author)
 
 
-async def add_event(conn: Connection, ticket_id: UUID, actor: str, kind: str, data: dict[str, Any]) -> None:
-    await conn.execute(
-        "INSERT INTO ticket_events (ticket_id, actor, kind, data) VALUES ($1, $2, $3, $4)",
+async def add_event(conn: Connection, ticket_id: UUID, actor: str, kind: str, data: dict[str, Any]) -> UUID:
+    added: UUID = await conn.fetchval(
+        "INSERT INTO ticket_events (ticket_id, actor, kind, data) VALUES ($1, $2, $3, $4) RETURNING id",
         ticket_id,
         actor,
         kind,
         data,
     )
+    return added
 
 
 async def events(

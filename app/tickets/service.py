@@ -3,13 +3,15 @@
 Every function that a request reaches takes the identity of who asks; customers have only their own tickets.
 """
 
+from collections.abc import Callable
 from uuid import UUID
 
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
+from app.events.schemas import DomainEvent
 from app.jobs import service as jobs
-from app.tickets import followers, idempotency, repository
+from app.tickets import followers, history, idempotency, repository
 from app.tickets.schemas import (
     BacklogJob,
     Event,
@@ -60,8 +62,7 @@ async def create(
         if not fresh:
             return await get(conn, who, ticket_id)
     ticket_id = await repository.add(conn, ticket_id, who.id, draft)
-    data = {"subject": draft.subject, "priority": draft.priority}
-    await repository.add_event(conn, ticket_id, actor(who), "created", data)
+    await history.record(conn, ticket_id, actor(who), "created", {"priority": draft.priority})
     payload = TicketJob(ticket_id=ticket_id).model_dump(mode="json")
     await jobs.enqueue(conn, TRIAGE_TICKET, payload, dedupe_key=str(ticket_id))
     await followers.tell(conn, ticket_id, "changed")
@@ -69,7 +70,7 @@ async def create(
 
 
 async def get(conn: Connection, who: Identity, ticket_id: UUID) -> Ticket:
-    return _for(who, await repository.get(conn, ticket_id))
+    return visible_to(who, await repository.get(conn, ticket_id))
 
 
 async def page(
@@ -79,7 +80,7 @@ async def page(
     if not who.is_staff:
         filters = filters.model_copy(update={"customer": who.id})
     found = await repository.page(conn, filters, before, limit + 1)
-    items = [_for(who, ticket) for ticket in found[:limit]]
+    items = [visible_to(who, ticket) for ticket in found[:limit]]
     return items, str(items[-1].id) if len(found) > limit else None
 
 
@@ -95,11 +96,11 @@ async def patch(
     queue_id = await repository.queue_id(conn, change.queue) if change.queue else None
     if change.queue and queue_id is None:
         raise UnknownQueue
-    data = change.model_dump(mode="json", exclude_none=True)
+    data = history.changes(change)
     if not data:
         return ticket
     await repository.change(conn, ticket_id, change, queue_id)
-    await repository.add_event(conn, ticket_id, actor(who), "changed", data)
+    await history.record(conn, ticket_id, actor(who), "changed", data)
     said = Correction(intent=change.intent, queue=change.queue, priority=change.priority)
     await triage.correct(conn, ticket_id, actor(who), said)
     if change.queue and ticket.assignee is None:
@@ -136,7 +137,7 @@ async def add_message(conn: Connection, who: Identity, ticket_id: UUID, draft: M
         raise TicketClosed
     message_id = await repository.add_message(conn, ticket_id, who.id, draft.body, draft.internal)
     kind = "note_added" if draft.internal else "message_added"
-    await repository.add_event(conn, ticket_id, actor(who), kind, {"message_id": str(message_id)})
+    await history.record(conn, ticket_id, actor(who), kind, {"message_id": str(message_id)})
     if who.id == ticket.customer.id and ticket.status in REOPENED_BY_REPLY:
         await _move(conn, actor(who), ticket, "open")
     if not draft.internal:
@@ -155,11 +156,22 @@ async def events(
     return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
 
 
+async def visible_events(conn: Connection, who: Identity, ticket_id: UUID) -> Callable[[DomainEvent], bool]:
+    """Whether `who`, who may see this ticket, may see an event of the log."""
+    await get(conn, who, ticket_id)
+
+    def visible(event: DomainEvent) -> bool:
+        mine = event.aggregate == history.TICKET and event.aggregate_id == ticket_id
+        return mine and (who.is_staff or event.kind in CUSTOMERS_SEE)
+
+    return visible
+
+
 def actor(who: Identity) -> str:
     return f"user:{who.id}"
 
 
-def _for(who: Identity, ticket: Ticket | None) -> Ticket:
+def visible_to(who: Identity, ticket: Ticket | None) -> Ticket:
     """The ticket as `who` may see it."""
     if ticket is None or not (who.is_staff or ticket.customer.id == who.id):
         raise TicketNotFound
@@ -168,14 +180,14 @@ def _for(who: Identity, ticket: Ticket | None) -> Ticket:
 
 async def locked(conn: Connection, who: Identity, ticket_id: UUID) -> Ticket:
     """The ticket as `who` may see it, and as it stays until this transaction ends."""
-    return _for(who, await repository.lock(conn, ticket_id))
+    return visible_to(who, await repository.lock(conn, ticket_id))
 
 
 async def _move(conn: Connection, by: str, ticket: Ticket, to: Status) -> None:
     if to not in TRANSITIONS[ticket.status]:
         raise IllegalTransition(legal=legal(ticket.status, staff=True))
     await repository.set_status(conn, ticket.id, to)
-    await repository.add_event(conn, ticket.id, by, "status_changed", {"from": ticket.status, "to": to})
+    await history.record(conn, ticket.id, by, "status_changed", {"from": ticket.status, "to": to})
     if to in ENDED and ticket.status not in ENDED and ticket.assignee:
         await wake_routing(conn, BacklogJob(agent_id=ticket.assignee.id))
     if to not in ENDED and ticket.assignee is None and ticket.queue:

@@ -1,0 +1,63 @@
+"""The log as server-sent events. An event's `id` is its position: who comes back with it misses nothing."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Annotated, Any, cast
+
+from fastapi import Header
+from fastapi.responses import StreamingResponse
+
+from app import streaming
+from app.events.feed import Feed
+from app.events.schemas import DomainEvent
+from config.profile import EventSettings
+
+LastEventId = Annotated[int | None, Header(ge=0, le=2**63 - 1, description="`id` of the last event you had")]
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+GONE = "these events are not kept any more: read anew what you show"
+QUIET_S = 15.0
+"""Proxies cut what is silent for longer than about a minute."""
+
+
+async def response(
+    feed: Feed,
+    settings: EventSettings,
+    after: int | None,
+    wanted: Callable[[DomainEvent], bool] = lambda event: True,
+) -> StreamingResponse:
+    """What comes after the position `after`, or from now on; `TooManyListeners` where the replica is full."""
+    return streaming.response(await streaming.primed(_encoded(feed, settings, after, wanted)))
+
+
+async def _encoded(
+    feed: Feed, settings: EventSettings, after: int | None, wanted: Callable[[DomainEvent], bool]
+) -> AsyncIterator[bytes]:
+    """Ends by itself after `stream_s`, before Serve cuts it; browsers come back with the last id."""
+    ends_at = time.monotonic() + settings.stream_s
+    quiet_s = min(QUIET_S, settings.stream_s)
+    async with feed.listening():
+        position = after if after is not None else await feed.end()
+        yield f"retry: 1000\nid: {position}\n\n".encode()
+        if after is not None and not await feed.is_kept(after):
+            position = await feed.end()
+            yield streaming.event("reset", {"reason": GONE}, position)
+        async with aclosing(cast(Any, feed.follow(position, quiet_s=quiet_s))) as events:
+            async for event in events:
+                if event is None:
+                    yield f"id: {position}\n\n".encode()
+                    if time.monotonic() > ends_at:
+                        return
+                    continue
+                position = event.position
+                if wanted(event):
+                    yield encoded(event)
+                if time.monotonic() > ends_at:
+                    return
+
+
+def encoded(event: DomainEvent) -> bytes:
+    return streaming.event(f"{event.aggregate}.{event.kind}", event.model_dump(mode="json"), event.position)

@@ -1,0 +1,25 @@
+"""What comes round to keep the tables of work and events from growing for ever."""
+
+from collections.abc import Mapping
+
+from app.events import service as events
+from app.jobs import repository
+from app.jobs.schemas import Effect, Handler, Job
+from config.profile import Profile
+
+KEEP_EVENT_LOG = "keep_event_log"
+PRUNE_JOBS = "prune_jobs"
+
+
+def handlers(profile: Profile) -> Mapping[str, Handler]:
+    """Rows of `schedules` say how often."""
+
+    async def keep_event_log(job: Job, effect: Effect) -> None:
+        async with effect() as conn:
+            await events.keep_months(conn, ahead=profile.events.months_ahead, keep=profile.events.months_kept)
+
+    async def prune_jobs(job: Job, effect: Effect) -> None:
+        async with effect() as conn:
+            await repository.prune(conn, keep_s=profile.jobs.keep_done_s)
+
+    return {KEEP_EVENT_LOG: keep_event_log, PRUNE_JOBS: prune_jobs}
