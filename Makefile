@@ -37,7 +37,7 @@ test: models ## every test that takes seconds, on real stores and the real appli
 test-long: models ## what takes minutes
 	$(RUN) -m pytest -m long
 
-check: setup-dev lint format-check typecheck imports sql ## everything that reads the code without running it
+check: setup-dev lint format-check typecheck imports sql security ## everything that reads the code without running it
 
 lint:
 	.venv/bin/ruff check .
@@ -57,6 +57,21 @@ imports:
 
 sql:
 	.venv/bin/squawk app/migrations/*.sql
+
+.PHONY: security
+security: ## bandit, secrets, workflow files, Dockerfiles, lock files; offline
+	.venv/bin/bandit -q -c pyproject.toml -r $(SOURCES) docker requirements
+	git ls-files -z | xargs -0 .venv/bin/detect-secrets-hook --disable-plugin KeywordDetector \
+	    --exclude-files '^(tests/|requirements/.*\.lock|kuberay/deploy/.*\.lock)' --exclude-lines 'user:password@host'
+	.venv/bin/actionlint
+	.venv/bin/zizmor -q --offline .github
+	.venv/bin/hadolint docker/*.Dockerfile
+	.venv/bin/pip-audit --disable-pip --require-hashes --dry-run -r requirements/cpu.lock -r requirements/gpu.lock \
+	    -r requirements/dev.lock
+
+.PHONY: audit
+audit: setup-dev ## what is known to be vulnerable among the locked packages; asks the network
+	.venv/bin/pip-audit --disable-pip --require-hashes -r requirements/cpu.lock -r requirements/gpu.lock
 
 .PHONY: manifests
 manifests: ## write what is generated under kuberay/: serveConfigV2, the Kustomize base

@@ -82,9 +82,9 @@ class Knowledge:
     settings: Settings
 
     @classmethod
-    def new(cls, pool: db.Pool, milvus_uri: str) -> "Knowledge":
+    def new(cls, pool: db.Pool, milvus_uri: str, index: str | None = None) -> "Knowledge":
         prepared()
-        name = f"test_{uuid.uuid4().hex}"
+        name = index or f"test_{uuid.uuid4().hex}"
         settings = replace(Settings.of(profile.load("test"), environment.read()), index=name)
         return cls(pool, MilvusStore(milvus_uri, name), settings)
 
