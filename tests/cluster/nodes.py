@@ -28,6 +28,9 @@ class Node(Cluster):
         return super().environ() | {
             **self.settings,
             "RAY_ADDRESS": self.head.address,
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
+            if self.head is self
+            else "1",  # lets it join on loopback
             "PYTHONPATH": str(LOOPBACK),
             "ESERVICE_MODELS": str(environment.read().models),
             "OMP_NUM_THREADS": "1",
