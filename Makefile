@@ -73,6 +73,10 @@ security: ## bandit, secrets, workflow files, Dockerfiles, lock files; offline
 audit: setup-dev ## what is known to be vulnerable among the locked packages; asks the network
 	.venv/bin/pip-audit --disable-pip --require-hashes -r requirements/cpu.lock -r requirements/gpu.lock
 
+.PHONY: docs
+docs: ## write the generated documents: the API, the database schema, the index of decisions
+	@$(RUN) -m deployments.documents
+
 .PHONY: manifests
 manifests: ## write what is generated under kuberay/: serveConfigV2, the Kustomize base
 	@$(RUN) -m deployments.kubernetes.render

@@ -10,6 +10,7 @@ from config import environment
 from deployments.local import processes
 from deployments.local.cluster import START_S, Cluster, ClusterFailed
 
+HEAD_IP, SECOND_IP = "127.0.0.2", "127.0.0.3"
 LOOPBACK = Path(__file__).parents[2] / "deployments" / "local" / "loopback"
 
 
@@ -24,6 +25,11 @@ class Node(Cluster):
         self.head = head or self
         self.settings = settings
 
+    @property
+    def address(self) -> str:
+        """By another loopback address: Ray takes 127.0.0.1 for the machine's outer one when nodes join."""
+        return f"{HEAD_IP}:{self.ports.gcs}"
+
     def environ(self) -> dict[str, str]:
         return super().environ() | {
             **self.settings,
@@ -37,7 +43,9 @@ class Node(Cluster):
         }
 
     def _command(self) -> list[str]:
-        command = [*super()._command(), f"--labels=pool={self.pool}"]
+        ip = HEAD_IP if self.head is self else SECOND_IP
+        command = [each for each in super()._command() if not each.startswith("--node-ip-address")]
+        command += [f"--labels=pool={self.pool}", f"--node-ip-address={ip}"]
         if self.head is self:
             return command
         of_heads = ("--head", "--port=", "--dashboard-host", "--dashboard-port", "--ray-client", "--temp-dir")

@@ -1,0 +1,1 @@
+"""The documents that are written by a command, so that they say what the code does: `make docs`."""

@@ -1,0 +1,74 @@
+"""The operator's commands: on a real database, and what they say where something is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from app import db
+from config.embedded.stores import Addresses
+from deployments.operations.__main__ import main
+from tests import factories
+
+
+@pytest.fixture(autouse=True)
+def environment(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, stores: Addresses, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ESERVICE_HOME", str(tmp_path / "home"))
+    for name, value in stores.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def command(*arguments: str) -> int:
+    """In a thread: a command runs an event loop of its own."""
+    import asyncio
+
+    return await asyncio.to_thread(main, list(arguments))
+
+
+async def test_migrating_what_is_migrated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await command("migrate") == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+async def test_dead_jobs_are_listed_and_replayed(pool: db.Pool, capsys: pytest.CaptureFixture[str]) -> None:
+    async with pool.acquire() as conn:
+        await factories.ticket(conn)
+        await conn.execute("UPDATE jobs SET status = 'dead', finished_at = now(), last_error = 'no model'")
+        dead = await conn.fetchval("SELECT count(*) FROM jobs WHERE status = 'dead'")
+    assert await command("jobs") == 0
+    assert "no model" in capsys.readouterr().out
+    assert await command("jobs", "--replay", "all") == 0
+    assert f"{dead} queued again" in capsys.readouterr().out
+    async with pool.acquire() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued'") == dead
+    assert await command("jobs", "--replay", "seven") == 2
+
+
+async def test_backing_up_and_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(tmp_path / "desk.dump")
+    assert await command("backup", file) == 0
+    assert "0 tickets" in capsys.readouterr().out
+    assert await command("restore", file) == 1
+    assert "--replace deletes them first" in capsys.readouterr().err
+
+
+async def test_providers_without_keys_are_no_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ESERVICE_PROFILE", "prod")
+    assert await command("providers") == 0
+    assert "OPENAI_API_KEY" in capsys.readouterr().out
+
+
+async def test_a_database_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert await command("migrate") == 1
+    said = capsys.readouterr().err.strip()
+    assert said
+    assert "Traceback" not in said
