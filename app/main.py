@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import health, problems
+from app.admin import jobs
 from app.auth import endpoints as auth
 from app.auth.passwords import Passwords
 from app.auth.service import Sessions
@@ -55,7 +56,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         redoc_url=None,
         openapi_url="/openapi.json" if profile.http.docs else None,
     )
-    for slice_ in (health, auth, chat, tickets, live, sla, routing, triage, knowledge, llm, providers):
+    for slice_ in (health, auth, chat, tickets, live, jobs, sla, routing, triage, knowledge, llm, providers):
         app.include_router(slice_.router)
     problems.install(app)
     app.add_middleware(RateLimitHeaders)

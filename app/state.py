@@ -6,11 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, TypeVar, cast
 
+import asyncpg
 from fastapi import Depends, Request
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from app import db
+from app.errors import Unauthorised
 from app.events import service as events
 from app.events.feed import Feed
 from app.events.sinks import invalidator
@@ -33,6 +35,10 @@ def _nowhere(provider: Provider) -> ChatProvider:
 
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class AccountGone(Unauthorised):
+    """The account of this access token does not exist any more."""
 
 
 @dataclass(slots=True)
@@ -102,8 +108,13 @@ async def connection(state: Current) -> AsyncIterator[db.Connection]:
     What it changed is forgotten by the cache before the response too: who writes reads their own write.
     """
     with events.touching() as changed:
-        async with db.transaction(state.pool) as conn:
-            yield conn
+        try:
+            async with db.transaction(state.pool) as conn:
+                yield conn
+        except asyncpg.ForeignKeyViolationError as error:
+            if 'not present in table "users"' in (error.detail or ""):
+                raise AccountGone from error  # nothing else names users without looking for them first
+            raise
         await state.hot.forget(invalidator.tags(changed), {event.event_id for event in changed})
 
 

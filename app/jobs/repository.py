@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.db import Connection
-from app.jobs.schemas import Job, Payload
+from app.jobs.schemas import Job, JobStatus, Payload
 
 
 async def add(
@@ -202,11 +202,37 @@ async def get(conn: Connection, job_id: UUID) -> Job | None:
     return Job(**row) if row else None
 
 
-async def dead(conn: Connection, *, limit: int) -> list[Job]:
+async def dead(conn: Connection, *, before: UUID | None, limit: int) -> list[Job]:
+    """Newest first; after the job `before`, which may have been replayed meanwhile."""
     rows = await conn.fetch(
-        "SELECT * FROM jobs WHERE status = 'dead' ORDER BY finished_at DESC, id DESC LIMIT $1", limit
+        """
+        SELECT * FROM jobs
+         WHERE status = 'dead'
+           AND ($1::uuid IS NULL
+                OR (finished_at, id) < (SELECT coalesce(finished_at, now()), id FROM jobs WHERE id = $1))
+         ORDER BY finished_at DESC, id DESC LIMIT $2
+        """,
+        before,
+        limit,
     )
     return [Job(**row) for row in rows]
+
+
+async def depths(conn: Connection) -> tuple[dict[str, dict[JobStatus, int]], float]:
+    """Jobs by kind and status, and for how many seconds the one that waits longest has been due."""
+    rows = await conn.fetch(
+        "SELECT kind, status::text, count(*) AS n FROM jobs GROUP BY kind, status ORDER BY kind, status"
+    )
+    counts: dict[str, dict[JobStatus, int]] = {}
+    for row in rows:
+        counts.setdefault(row["kind"], {})[row["status"]] = row["n"]
+    oldest_s: float = await conn.fetchval(
+        """
+        SELECT coalesce(extract(epoch FROM now() - min(run_at)), 0)::float8
+          FROM jobs WHERE status = 'queued' AND run_at <= now()
+        """
+    )
+    return counts, oldest_s
 
 
 async def due(conn: Connection) -> int:

@@ -6,7 +6,7 @@ from uuid import UUID
 from app.db import Connection
 from app.errors import Conflict, NotFound
 from app.jobs import repository
-from app.jobs.schemas import Job, Payload
+from app.jobs.schemas import Job, JobStatus, Payload
 
 
 class JobNotFound(NotFound):
@@ -40,9 +40,14 @@ async def get(conn: Connection, job_id: UUID) -> Job:
     return job
 
 
-async def dead(conn: Connection, *, limit: int = 100) -> list[Job]:
+async def dead(conn: Connection, *, before: UUID | None = None, limit: int = 100) -> list[Job]:
     """The dead letters, newest first."""
-    return await repository.dead(conn, limit=limit)
+    return await repository.dead(conn, before=before, limit=limit)
+
+
+async def depths(conn: Connection) -> tuple[dict[str, dict[JobStatus, int]], float]:
+    """How many jobs there are by kind and status, and for how many seconds the oldest due one waits."""
+    return await repository.depths(conn)
 
 
 async def replay(conn: Connection, job_id: UUID) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection
-from app.routing.schemas import Agent, AgentSeed, Queue, QueueSeed, Skill
+from app.routing.schemas import Agent, AgentPatch, AgentSeed, Queue, QueueSeed, Skill
 from app.routing.scoring import Candidate
 
 SKILLS_OF = """
@@ -109,15 +109,17 @@ async def queue_ids(conn: Connection, *, agent_id: UUID | None, name: str | None
     return [row["id"] for row in rows]
 
 
-async def upsert_queue(conn: Connection, seed: QueueSeed) -> None:
-    await conn.execute(
+async def upsert_queue(conn: Connection, seed: QueueSeed) -> UUID:
+    queue_id: UUID = await conn.fetchval(
         """
         INSERT INTO queues (name, description) VALUES ($1, $2)
         ON CONFLICT (name) DO UPDATE SET description = excluded.description
+        RETURNING id
         """,
         seed.name,
         seed.description,
     )
+    return queue_id
 
 
 async def upsert_agent(conn: Connection, user_id: UUID, seed: AgentSeed) -> None:
@@ -133,6 +135,26 @@ async def upsert_agent(conn: Connection, user_id: UUID, seed: AgentSeed) -> None
     )
     await _replace_queues(conn, user_id, seed.queues)
     await _replace_skills(conn, user_id, seed.skills)
+
+
+async def change_agent(conn: Connection, user_id: UUID, patch: AgentPatch) -> bool:
+    """`False` where there is no such agent."""
+    found = await conn.fetchval(
+        """
+        UPDATE agents SET present = coalesce($2, present), capacity = coalesce($3, capacity),
+                          languages = coalesce($4, languages)
+         WHERE user_id = $1 RETURNING true
+        """,
+        user_id,
+        patch.present,
+        patch.capacity,
+        patch.languages,
+    )
+    if found and patch.queues is not None:
+        await _replace_queues(conn, user_id, patch.queues)
+    if found and patch.skills is not None:
+        await _replace_skills(conn, user_id, patch.skills)
+    return bool(found)
 
 
 async def _replace_queues(conn: Connection, user_id: UUID, names: Sequence[str]) -> None:

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
-from app.tickets.schemas import Body, Priority, Request, Subject
+from app.sla.schemas import Prospect
+from app.tickets.schemas import STORABLE, Body, Priority, QueueName, Request, Subject, Tags
 
 
 class Queue(BaseModel):
@@ -51,6 +52,7 @@ class Skills(BaseModel):
 class PreviewRequest(Request):
     subject: Subject
     body: Body
+    tags: Tags = Field(default_factory=list)
 
 
 class Probable(BaseModel):
@@ -89,11 +91,27 @@ class Preview(BaseModel):
     triage: TriageOut
     agents: list[Score] = Field(description="best first")
     assignee: Score | None
+    rule: str | None = Field(description="the rule that had the last word over triage")
+    promise: Prospect | None = Field(description="to a customer without a tier; null where no policy fits")
+
+
+Language = Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+SkillName = Annotated[str, StringConstraints(min_length=1, max_length=100), STORABLE]
+
+
+class AgentPatch(Request):
+    """What to change; a field left out stays."""
+
+    present: bool | None = Field(None, description="whether they take tickets now")
+    capacity: Annotated[int, Field(ge=0, le=1000)] | None = None
+    languages: Annotated[list[Language], Field(min_length=1, max_length=20)] | None = None
+    skills: Annotated[dict[SkillName, Annotated[int, Field(ge=1, le=5)]], Field(max_length=100)] | None = None
+    queues: Annotated[list[QueueName], Field(max_length=100)] | None = Field(None, description="their names")
 
 
 class QueueSeed(Request):
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    description: str = ""
+    name: QueueName
+    description: Annotated[str, StringConstraints(max_length=2000), STORABLE] = ""
 
 
 class AgentSeed(Request):

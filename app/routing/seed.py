@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from app.auth import service as auth
 from app.db import Connection
+from app.events import service as events
 from app.routing import repository, service
 from app.routing.schemas import Staffing
 from app.tickets.schemas import BacklogJob
@@ -34,9 +35,12 @@ async def seed(conn: Connection, file: Path) -> None:
     """Write the queues and agents of `file`, and hand out what waited for them."""
     staffing = read(file)
     for queue in staffing.queues:
-        await repository.upsert_queue(conn, queue)
+        await events.publish(
+            conn, "queue", await repository.upsert_queue(conn, queue), "written", "system:seed", {}
+        )
     for agent in staffing.agents:
         user_id = await auth.ensure_user(conn, agent.email, agent.name, "agent")
         await repository.upsert_agent(conn, user_id, agent)
+        await events.publish(conn, "agent", user_id, "written", "system:seed", {})
     for queue in staffing.queues:
         await service.wake(conn, BacklogJob(queue=queue.name))

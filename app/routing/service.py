@@ -1,12 +1,14 @@
 """Finding the right person for a ticket, and saying why."""
 
 from dataclasses import asdict, replace
+from datetime import timedelta
 from uuid import UUID
 
 from app.db import Connection
 from app.jobs import service as jobs
-from app.routing import repository
-from app.routing.schemas import Agent, Preview, Queue, Score, Skill, TriageOut
+from app.routing import repository, rules_repository
+from app.routing.rules import Rule, applied, first_fitting
+from app.routing.schemas import Agent, Preview, PreviewRequest, Queue, Score, Skill, TriageOut
 from app.routing.scoring import WEIGHTS, Candidate, Need, Ranked, best, rank
 from app.sla import service as sla
 from app.tickets import desk
@@ -34,12 +36,18 @@ async def skills(conn: Connection) -> list[Skill]:
     return await repository.skills(conn)
 
 
-async def preview(conn: Connection, triage: Triage) -> Preview:
+async def preview(conn: Connection, wish: PreviewRequest, triage: Triage) -> Preview:
     """What would become of a ticket that was triaged like this. Changes nothing."""
+    decided = decision(triage)
+    rule = await _rule(conn, decided, wish.tags, wish.subject, wish.body)
+    decided = applied(rule, decided)
+    queue = decided.queue
+    prospect = await sla.prospect(conn, queue, decided.priority)
     need = Need(
-        queue=triage.queue.name if triage.queue else None,
+        queue=queue,
         intent=triage.intent.name if triage.intent else None,
         language=triage.language.name,
+        left=timedelta(minutes=prospect.left_min) if prospect else None,
     )
     ranking = rank(await _candidates(conn, need.queue), need) if need.queue else []
     chosen = best(ranking)
@@ -47,6 +55,8 @@ async def preview(conn: Connection, triage: Triage) -> Preview:
         triage=triage_out(triage),
         agents=[score(each) for each in ranking],
         assignee=score(chosen) if chosen else None,
+        rule=rule.name if rule else None,
+        promise=prospect,
     )
 
 
@@ -55,13 +65,20 @@ async def settle(conn: Connection, ticket_id: UUID, triage: Triage) -> None:
     ticket = await desk.lock(conn, ticket_id)
     if ticket is None:
         return
-    await desk.record_triage(conn, ticket_id, decision(triage))
+    decided = decision(triage)
+    rule = await _rule(conn, decided, ticket.tags, ticket.subject, ticket.body)
+    await desk.record_triage(conn, ticket_id, applied(rule, decided))
     await versions.record(conn, ticket_id, triage)
     ticket = await desk.read(conn, ticket_id)
     if ticket and ticket.assignee is None and ticket.status not in ENDED:
         obstacle = await assign(conn, ticket)
         if obstacle:
             await desk.note_waiting(conn, ticket_id, obstacle)
+
+
+async def _rule(conn: Connection, decided: Decision, tags: list[str], subject: str, body: str) -> Rule | None:
+    enabled = [rule for rule in await rules_repository.rules(conn) if rule.enabled]
+    return first_fitting(enabled, decided, tags=tags, subject=subject, body=body)
 
 
 async def assign(conn: Connection, ticket: Ticket) -> str | None:
@@ -84,7 +101,7 @@ async def assign(conn: Connection, ticket: Ticket) -> str | None:
 
 
 async def drain(conn: Connection, reason: BacklogJob) -> int:
-    """Hand out what waits in the queues concerned, urgent ones first; how many found somebody."""
+    """Hand out what waits in the queues concerned, the longest for their priority first; how many."""
     queue_ids = await repository.queue_ids(conn, agent_id=reason.agent_id, name=reason.queue)
     waiting = await desk.unassigned(conn, queue_ids, BACKLOG_BATCH)
     await repository.lock_members(conn, sorted({ticket.queue for ticket in waiting if ticket.queue}))

@@ -46,7 +46,7 @@ async def add_calendar(draft: CalendarDraft, who: SignedIn, conn: Transaction) -
 async def replace_calendar(
     calendar_id: UUID, draft: CalendarDraft, who: SignedIn, conn: Transaction
 ) -> Calendar:
-    """Running clocks count by it from their next change on."""
+    """Running clocks count by it within a minute; those that stand, when they run on."""
     return await service.replace_calendar(conn, who, calendar_id, draft)
 
 
@@ -72,7 +72,7 @@ async def add_policy(draft: PolicyDraft, who: SignedIn, conn: Transaction) -> Po
     "/policies/{policy_id}", responses=documented(PolicyNotFound, PolicyExists, UnknownCalendar, UnknownQueue)
 )
 async def replace_policy(policy_id: UUID, draft: PolicyDraft, who: SignedIn, conn: Transaction) -> Policy:
-    """It holds for tickets from their next change on."""
+    """Running clocks are held to it within a minute; those that stand, when they run on."""
     return await service.replace_policy(conn, who, policy_id, draft)
 
 

@@ -12,6 +12,7 @@ from app.sla.clock import Clock, Clocks, Kind, due_at, next_at
 from app.sla.hours import Hours
 from app.sla.rules import Facts
 from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Situation
+from app.tickets.schemas import Priority
 
 SWEEP_LOCK = 0x5_1A
 """Any number will do, as long as it is always this one."""
@@ -252,6 +253,43 @@ async def take_sweep(conn: Connection) -> bool:
     """Whether nobody else sweeps; until this transaction ends."""
     free: bool = await conn.fetchval("SELECT pg_try_advisory_xact_lock($1)", SWEEP_LOCK)
     return free
+
+
+async def look_again(conn: Connection, customer_id: UUID | None) -> None:
+    """Make the running clocks of a customer, or of everybody, due for the sweep."""
+    await conn.execute(
+        """
+        UPDATE sla_clocks SET next_at = now()
+         WHERE since IS NOT NULL AND (next_at IS NULL OR next_at > now())
+           AND ($1::uuid IS NULL OR ticket_id IN (SELECT id FROM tickets WHERE customer_id = $1))
+        """,
+        customer_id,
+    )
+
+
+async def prospect(
+    conn: Connection, queue: str | None, priority: Priority
+) -> tuple[Policy, Calendar, datetime] | None:
+    """The policy that would fit a ticket made now by a customer without a tier, and that moment."""
+    row = await conn.fetchrow(
+        f"""
+        SELECT to_jsonb(cal) AS cal, to_jsonb(pol) AS pol, clock_timestamp() AS moment
+          FROM (SELECT {POLICY}, p.calendar_id
+                  FROM sla_policies p JOIN sla_calendars c ON c.id = p.calendar_id
+                  LEFT JOIN queues q ON q.id = p.queue_id
+                 WHERE (p.priority IS NULL OR p.priority = $2::text::ticket_priority)
+                   AND (p.queue_id IS NULL OR q.name = $1) AND p.tier IS NULL
+                 ORDER BY num_nonnulls(p.priority, p.queue_id) DESC, p.queue_id IS NULL
+                 LIMIT 1) pol
+          JOIN sla_calendars cal ON cal.id = pol.calendar_id
+        """,  # noqa: S608
+        queue,
+        priority,
+    )
+    if row is None:
+        return None
+    policy = {key: value for key, value in row["pol"].items() if key != "calendar_id"}
+    return Policy.model_validate(policy), Calendar.model_validate(row["cal"]), row["moment"]
 
 
 async def due(conn: Connection, now: datetime | None, limit: int) -> list[UUID]:

@@ -152,6 +152,14 @@ class Tier(Request):
     tier: Name | None = Field(description="null takes it away")
 
 
+class Prospect(BaseModel):
+    """What would be promised for a ticket made now."""
+
+    policy: str
+    due_at: dict[Kind, datetime | None] = Field(description="null: more than two years away")
+    left_min: int = Field(description="business minutes until the first of them is broken")
+
+
 class Promises(Request):
     """A file of calendars and policies."""
 

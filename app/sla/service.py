@@ -11,9 +11,11 @@ from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.events import service as events
 from app.sla import repository, rules
 from app.sla.clock import BREACH, Clocks, Mark
-from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Situation
+from app.sla.hours import TooFar, after
+from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Prospect, Situation
 from app.tickets import desk, followers
 from app.tickets.followers import Happening
+from app.tickets.schemas import Priority
 from app.tickets.service import actor
 from app.tickets.states import ENDED
 
@@ -66,12 +68,13 @@ async def add_calendar(conn: Connection, who: Identity, draft: CalendarDraft) ->
 async def replace_calendar(
     conn: Connection, who: Identity, calendar_id: UUID, draft: CalendarDraft
 ) -> Calendar:
-    """Clocks that run count by it from their next change on."""
+    """Clocks that run count by it within a sweep or two."""
     may_promise(who)
     await _calendar(conn, calendar_id)
     if not await repository.replace_calendar(conn, calendar_id, draft):
         raise CalendarExists
     await _said(conn, who, "sla_calendar", calendar_id)
+    await _reach(conn)
     return await _calendar(conn, calendar_id)
 
 
@@ -81,12 +84,13 @@ async def policies(conn: Connection, who: Identity) -> list[Policy]:
 
 
 async def add_policy(conn: Connection, who: Identity, draft: PolicyDraft) -> Policy:
-    """It holds for new tickets, and for others from their next change on."""
+    """It holds for new tickets, and within a sweep or two for those that have a running promise."""
     may_promise(who)
     added = await repository.add_policy(conn, draft, *await _named(conn, draft))
     if added is None:
         raise PolicyExists
     await _said(conn, who, "sla_policy", added)
+    await _reach(conn)
     return await _policy(conn, added)
 
 
@@ -96,6 +100,7 @@ async def replace_policy(conn: Connection, who: Identity, policy_id: UUID, draft
     if not await repository.replace_policy(conn, policy_id, draft, *await _named(conn, draft)):
         raise PolicyExists
     await _said(conn, who, "sla_policy", policy_id)
+    await _reach(conn)
     return await _policy(conn, policy_id)
 
 
@@ -110,10 +115,11 @@ async def ensure_policy(conn: Connection, draft: PolicyDraft) -> None:
 
 
 async def set_tier(conn: Connection, who: Identity, customer_id: UUID, tier: str | None) -> None:
-    """It counts for the customer's tickets from their next change on."""
+    """It counts for the customer's running promises within a sweep or two."""
     may_promise(who)
     if not await repository.set_tier(conn, customer_id, tier):
         raise CustomerNotFound
+    await repository.look_again(conn, customer_id)
 
 
 async def sweep(conn: Connection, now: datetime | None = None) -> bool:
@@ -133,6 +139,26 @@ async def left(conn: Connection, ticket_id: UUID) -> timedelta | None:
     """The business time until a promise is broken; null where no clock runs towards one."""
     clocks, calendar = await repository.clocks(conn, ticket_id)
     return rules.left(clocks, calendar.hours(), await repository.moment(conn)) if calendar else None
+
+
+async def prospect(conn: Connection, queue: str | None, priority: Priority) -> Prospect | None:
+    """What would be promised for a ticket made now; null where no policy fits it."""
+    found = await repository.prospect(conn, queue, priority)
+    if found is None:
+        return None
+    policy, calendar, now = found
+    due = {kind: _after(calendar, now, target) for kind, target in policy.targets().items()}
+    left = min(
+        target for kind, target in policy.targets().items() if kind != "next_response" or len(due) == 1
+    )
+    return Prospect(policy=policy.name, due_at=due, left_min=int(left.total_seconds() // 60))
+
+
+def _after(calendar: Calendar, now: datetime, target: timedelta) -> datetime | None:
+    try:
+        return after(calendar.hours(), now, target)
+    except TooFar:
+        return None
 
 
 @followers.follow
@@ -193,6 +219,14 @@ async def _escalate(
             await desk.raise_priority(conn, ticket_id, "system:sla")
         elif escalation.action == "reassign" and escalation.queue:
             await desk.hand_over(conn, ticket_id, escalation.queue, "system:sla")
+
+
+async def _reach(conn: Connection) -> None:
+    """Let the sweep look at every running clock: another promise, or another calendar, may hold for it now.
+
+    What stands (`pending`, `on_hold`) takes it up when it runs on.
+    """
+    await repository.look_again(conn, None)
 
 
 async def _said(conn: Connection, who: Identity, aggregate: str, thing: UUID) -> None:

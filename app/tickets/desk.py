@@ -83,7 +83,7 @@ async def note_waiting(conn: Connection, ticket_id: UUID, reason: str) -> None:
 
 
 async def unassigned(conn: Connection, queue_ids: Sequence[UUID], limit: int) -> list[Ticket]:
-    """Waiting tickets of these queues, urgent ones first, locked for this transaction."""
+    """Waiting tickets of these queues, those that waited longest for their priority first; locked."""
     return await repository.unassigned(conn, queue_ids, limit)
 
 

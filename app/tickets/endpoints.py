@@ -20,11 +20,14 @@ from app.errors import (
 from app.events import streams
 from app.events.streams import STREAM, LastEventId
 from app.state import Current, Transaction
-from app.tickets import assignment, bulk, csat, reading, service
+from app.tickets import assignment, attachments, bulk, csat, linked, reading, service
 from app.tickets.assignment import TicketEnded, TicketTaken, UnknownAssignee
+from app.tickets.attachments import Attachment, AttachmentDraft, Attachments
 from app.tickets.bulk import Operations, Results
 from app.tickets.csat import TicketNotEnded
+from app.tickets.fields import CustomInvalid, FieldsMissing
 from app.tickets.idempotency import KeyReused
+from app.tickets.linked import CannotMerge, LinkDraft, LinkNotFound, Links, MergeDraft
 from app.tickets.schemas import (
     Assignment,
     Csat,
@@ -109,7 +112,8 @@ async def ticket(ticket_id: UUID, who: SignedIn, state: Current, response: Respo
 
 @router.patch(
     "/{ticket_id}",
-    responses=ONE | documented(Forbidden, TicketStale, PreconditionRequired, TooLarge, UnknownQueue),
+    responses=ONE
+    | documented(Forbidden, TicketStale, PreconditionRequired, TooLarge, UnknownQueue, CustomInvalid),
 )
 async def patch(
     ticket_id: UUID,
@@ -126,7 +130,7 @@ async def patch(
     return _tagged(await service.patch(conn, who, ticket_id, change, versions=versions), response)
 
 
-@router.post("/{ticket_id}/transitions", responses=ONE | documented(IllegalTransition))
+@router.post("/{ticket_id}/transitions", responses=ONE | documented(IllegalTransition, FieldsMissing))
 async def transition(
     ticket_id: UUID, wish: Transition, who: SignedIn, conn: Transaction, response: Response
 ) -> Ticket:
@@ -190,6 +194,57 @@ async def events(
         return await streams.response(state.feed, state.profile.events, last_event_id, wanted)
     items, following = await service.events(conn, who, ticket_id, cursor, limit)
     return Events(items=items, next_cursor=following)
+
+
+@router.get("/{ticket_id}/links", responses=ONE | documented(Forbidden))
+async def links(ticket_id: UUID, who: SignedIn, conn: Transaction) -> Links:
+    """Tickets that have to do with this one, at most 500. For agents and above."""
+    return Links(items=await linked.links(conn, who, ticket_id))
+
+
+@router.post("/{ticket_id}/links", status_code=201, responses=ONE | documented(Forbidden, TooLarge))
+async def link(ticket_id: UUID, draft: LinkDraft, who: SignedIn, conn: Transaction) -> Links:
+    """Link two tickets; answers with all links of this one. For agents and above."""
+    return Links(items=await linked.link(conn, who, ticket_id, draft))
+
+
+@router.delete(
+    "/{ticket_id}/links/{kind}/{other_id}",
+    status_code=204,
+    responses=ONE | documented(Forbidden, LinkNotFound),
+)
+async def unlink(
+    ticket_id: UUID, kind: linked.Kind, other_id: UUID, who: SignedIn, conn: Transaction
+) -> None:
+    await linked.unlink(conn, who, ticket_id, kind, other_id)
+
+
+@router.post("/{ticket_id}/merge", responses=ONE | documented(Forbidden, CannotMerge, TooLarge))
+async def merge(
+    ticket_id: UUID, wish: MergeDraft, who: SignedIn, conn: Transaction, response: Response
+) -> Ticket:
+    """Make this ticket part of another one of the same customer, which is answered. For agents and above.
+
+    Its text and messages go over in their places; it is closed, and what is sent to it gets a 409 that
+    names the other.
+    """
+    return _tagged(await linked.merge(conn, who, ticket_id, wish.into), response)
+
+
+@router.get("/{ticket_id}/attachments", responses=ONE)
+async def attachments_of(ticket_id: UUID, who: SignedIn, conn: Transaction) -> Attachments:
+    """What is known of its files, oldest first, at most 500; customers do not see internal ones."""
+    return Attachments(items=await attachments.page(conn, who, ticket_id))
+
+
+@router.post(
+    "/{ticket_id}/attachments",
+    status_code=201,
+    responses=ONE | documented(Forbidden, TicketClosed, TooLarge),
+)
+async def attach(ticket_id: UUID, draft: AttachmentDraft, who: SignedIn, conn: Transaction) -> Attachment:
+    """Note a file; it is not uploaded here."""
+    return await attachments.add(conn, who, ticket_id, draft)
 
 
 def _tagged(ticket: Ticket, response: Response) -> Ticket:

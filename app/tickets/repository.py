@@ -33,7 +33,8 @@ SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.na
                                  WHEN k.since IS NULL THEN 'paused' ELSE 'active' END)
                  ORDER BY k.started_at, k.kind), '[]')
           FROM sla_clocks k WHERE k.ticket_id = t.id) AS sla,
-       (SELECT to_jsonb(s) FROM ticket_csat s WHERE s.ticket_id = t.id) AS csat
+       (SELECT to_jsonb(s) FROM ticket_csat s WHERE s.ticket_id = t.id) AS csat,
+       (SELECT m.into_id FROM ticket_merges m WHERE m.ticket_id = t.id) AS merged_into
   FROM tickets t
   JOIN users c ON c.id = t.customer_id
   LEFT JOIN users a ON a.id = t.assignee_id
@@ -145,6 +146,13 @@ async def set_status(conn: Connection, ticket_id: UUID, status: Status) -> None:
     )
 
 
+async def touch(conn: Connection, ticket_id: UUID) -> None:
+    """A change that is written elsewhere is a change of the ticket."""
+    await conn.execute(
+        "UPDATE tickets SET version = version + 1, updated_at = now() WHERE id = $1", ticket_id
+    )
+
+
 async def set_triage(conn: Connection, ticket_id: UUID, decision: Decision, queue_id: UUID | None) -> None:
     """A queue and an intent that a person chose meanwhile stay; of two priorities the higher one counts."""
     await conn.execute(
@@ -153,6 +161,7 @@ async def set_triage(conn: Connection, ticket_id: UUID, decision: Decision, queu
            SET queue_id = coalesce(queue_id, $2), intent = coalesce(intent, $3), language = $4,
                sentiment = $5,
                priority = greatest(priority, $6::text::ticket_priority), triage = $7,
+               tags = tags || ARRAY(SELECT unnest($8::text[]) EXCEPT SELECT unnest(tags)),
                version = version + 1, updated_at = now()
          WHERE id = $1
         """,
@@ -163,6 +172,7 @@ async def set_triage(conn: Connection, ticket_id: UUID, decision: Decision, queu
         decision.sentiment,
         decision.priority,
         decision.record,
+        decision.add_tags,
     )
 
 
@@ -212,11 +222,14 @@ async def queue_id(conn: Connection, name: str) -> UUID | None:
 
 
 async def unassigned(conn: Connection, queue_ids: Sequence[UUID], limit: int) -> list[Ticket]:
-    """Waiting tickets, urgent ones first, then the oldest; locked, leaving out what others hold."""
+    """Waiting tickets, longest due first, where an urgent one is due at once and a low one a day later.
+
+    So no ticket is overtaken by those made more than a day after it. Locked, leaving out what others hold.
+    """
     rows = await conn.fetch(
         f"""{SELECT}
          WHERE t.queue_id = ANY($1) AND t.assignee_id IS NULL AND t.status IN ('new', 'open')
-         ORDER BY t.priority DESC NULLS LAST, t.id
+         ORDER BY waits_as_since(t.created_at, t.priority), t.id
          LIMIT $2
            FOR NO KEY UPDATE OF t SKIP LOCKED
         """,

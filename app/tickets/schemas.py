@@ -157,6 +157,7 @@ class Ticket(BaseModel):
     )
     sla: list[Promise]
     csat: Csat | None = Field(description="the customer's rating")
+    merged_into: UUID | None = Field(description="the ticket that this one became part of")
     version: int = Field(description="the ETag; it grows with every change of the ticket itself")
     created_at: datetime
     updated_at: datetime
@@ -219,6 +220,7 @@ class Decision(BaseModel):
     sentiment: str
     priority: Priority
     record: dict[str, JsonValue]
+    add_tags: list[str] = []
 
 
 class TicketJob(BaseModel):

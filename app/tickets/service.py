@@ -11,7 +11,7 @@ from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 from app.events.schemas import DomainEvent
 from app.jobs import service as jobs
-from app.tickets import followers, history, idempotency, repository
+from app.tickets import fields, followers, history, idempotency, repository
 from app.tickets.schemas import (
     BacklogJob,
     Event,
@@ -29,7 +29,7 @@ from app.triage.schemas import Correction
 
 TRIAGE_TICKET = "triage_ticket"
 ASSIGN_BACKLOG = "assign_backlog"
-CUSTOMERS_SEE = ("created", "status_changed", "message_added", "rated")
+CUSTOMERS_SEE = ("created", "status_changed", "message_added", "rated", "attached", "merged", "absorbed")
 
 
 class TicketNotFound(NotFound):
@@ -46,6 +46,10 @@ class IllegalTransition(Conflict):
 
 class TicketClosed(Conflict):
     """This ticket is closed; reopen it or open a new one."""
+
+
+class TicketMerged(Conflict):
+    """This ticket became part of another one, `merged_into`; go on there."""
 
 
 class UnknownQueue(Invalid):
@@ -96,6 +100,8 @@ async def patch(
     queue_id = await repository.queue_id(conn, change.queue) if change.queue else None
     if change.queue and queue_id is None:
         raise UnknownQueue
+    if change.custom is not None:
+        await fields.check(conn, change.queue or ticket.queue, change.custom)
     data = history.changes(change)
     if not data:
         return ticket
@@ -112,9 +118,13 @@ async def patch(
 async def transition(conn: Connection, who: Identity, ticket_id: UUID, to: Status) -> Ticket:
     """Move a ticket along; of two people at once, the second sees what the first made of it."""
     ticket = await locked(conn, who, ticket_id)
+    if ticket.merged_into:
+        raise TicketMerged(merged_into=str(ticket.merged_into))
     allowed = legal(ticket.status, staff=who.is_staff)
     if to not in allowed:
         raise IllegalTransition(legal=allowed, status_now=ticket.status)
+    if to == "resolved":
+        await fields.check_complete(conn, ticket.queue, ticket.custom)
     await _move(conn, actor(who), ticket, to)
     return await get(conn, who, ticket_id)
 
@@ -133,6 +143,8 @@ async def add_message(conn: Connection, who: Identity, ticket_id: UUID, draft: M
     ticket = await locked(conn, who, ticket_id)
     if draft.internal and not who.is_staff:
         raise Forbidden("Only agents write internal notes.")
+    if ticket.merged_into:
+        raise TicketMerged(merged_into=str(ticket.merged_into))
     if ticket.status == "closed" and not draft.internal:
         raise TicketClosed
     message_id = await repository.add_message(conn, ticket_id, who.id, draft.body, draft.internal)

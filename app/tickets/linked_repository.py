@@ -1,0 +1,129 @@
+"""Every SQL statement that touches links, merges, attachments and the fields of queues."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from app.db import Connection
+
+
+async def links(conn: Connection, ticket_id: UUID) -> list[dict[str, Any]]:
+    """Both directions, oldest first."""
+    rows = await conn.fetch(
+        """
+        SELECT l.kind, l.direction, l.created_at, t.id AS ticket_id, t.number, t.subject, t.status::text
+          FROM (SELECT kind, 'out' AS direction, created_at, other_id AS named
+                  FROM ticket_links WHERE ticket_id = $1
+                UNION ALL
+                SELECT kind, 'in', created_at, ticket_id FROM ticket_links WHERE other_id = $1) l
+          JOIN tickets t ON t.id = l.named
+         ORDER BY l.created_at, t.id LIMIT 500
+        """,
+        ticket_id,
+    )
+    return [dict(row) for row in rows]
+
+
+async def add_link(conn: Connection, ticket_id: UUID, kind: str, other_id: UUID) -> bool:
+    """`False` where it was there."""
+    added = await conn.fetchval(
+        """
+        INSERT INTO ticket_links (ticket_id, kind, other_id) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING RETURNING true
+        """,
+        ticket_id,
+        kind,
+        other_id,
+    )
+    return bool(added)
+
+
+async def drop_link(conn: Connection, ticket_id: UUID, kind: str, other_id: UUID) -> bool:
+    dropped = await conn.fetchval(
+        "DELETE FROM ticket_links WHERE ticket_id = $1 AND kind = $2 AND other_id = $3 RETURNING true",
+        ticket_id,
+        kind,
+        other_id,
+    )
+    return bool(dropped)
+
+
+async def move(conn: Connection, ticket_id: UUID, into_id: UUID) -> None:
+    """Messages and attachments go over with their ids and times; the merge is noted."""
+    await conn.execute("UPDATE ticket_messages SET ticket_id = $2 WHERE ticket_id = $1", ticket_id, into_id)
+    await conn.execute(
+        "UPDATE ticket_attachments SET ticket_id = $2 WHERE ticket_id = $1", ticket_id, into_id
+    )
+    await conn.execute("INSERT INTO ticket_merges (ticket_id, into_id) VALUES ($1, $2)", ticket_id, into_id)
+
+
+async def add_attachment(
+    conn: Connection, ticket_id: UUID, author_id: UUID, fields: dict[str, Any]
+) -> dict[str, Any]:
+    row = await conn.fetchrow(
+        """
+        INSERT INTO ticket_attachments (ticket_id, author_id, message_id, internal, name, media_type,
+                                        size_bytes, sha256, url)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), $9)
+        RETURNING id, ticket_id, message_id, internal, name, media_type, size_bytes,
+                  encode(sha256, 'hex') AS sha256, url, created_at
+        """,
+        ticket_id,
+        author_id,
+        fields["message_id"],
+        fields["internal"],
+        fields["name"],
+        fields["media_type"],
+        fields["size_bytes"],
+        fields["sha256"],
+        fields["url"],
+    )
+    if row is None:
+        raise AssertionError("INSERT ... RETURNING has a row")
+    return dict(row)
+
+
+async def attachments(conn: Connection, ticket_id: UUID, *, internal: bool) -> list[dict[str, Any]]:
+    rows = await conn.fetch(
+        """
+        SELECT id, ticket_id, message_id, internal, name, media_type, size_bytes,
+               encode(sha256, 'hex') AS sha256, url, created_at
+          FROM ticket_attachments WHERE ticket_id = $1 AND ($2 OR NOT internal) ORDER BY id LIMIT 500
+        """,
+        ticket_id,
+        internal,
+    )
+    return [dict(row) for row in rows]
+
+
+async def message_is_internal(conn: Connection, ticket_id: UUID, message_id: UUID) -> bool | None:
+    """`None` where the ticket has no such message."""
+    found: bool | None = await conn.fetchval(
+        "SELECT internal FROM ticket_messages WHERE ticket_id = $1 AND id = $2", ticket_id, message_id
+    )
+    return found
+
+
+async def queue_fields(conn: Connection, queue: str) -> list[dict[str, Any]]:
+    rows = await conn.fetch(
+        """
+        SELECT f.name, f.kind, f.required, f.choices
+          FROM queue_fields f JOIN queues q ON q.id = f.queue_id WHERE q.name = $1 ORDER BY f.place
+        """,
+        queue,
+    )
+    return [dict(row) for row in rows]
+
+
+async def replace_queue_fields(conn: Connection, queue_id: UUID, fields: Sequence[dict[str, Any]]) -> None:
+    await conn.execute("DELETE FROM queue_fields WHERE queue_id = $1", queue_id)
+    await conn.executemany(
+        """
+        INSERT INTO queue_fields (queue_id, name, kind, required, choices, place)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        [
+            (queue_id, field["name"], field["kind"], field["required"], field["choices"], place)
+            for place, field in enumerate(fields)
+        ],
+    )
