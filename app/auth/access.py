@@ -13,7 +13,7 @@ from app.limits.requests import CurrentLimits
 bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
 
-def sessions(request: Request) -> Sessions:
+async def sessions(request: Request) -> Sessions:
     return cast(Sessions, request.app.state.sessions)
 
 
@@ -46,7 +46,7 @@ def _read(logins: Sessions, token: str | None) -> Identity:
 SignedIn = Annotated[Identity, Depends(signed_in)]
 
 
-def staff(who: SignedIn) -> Identity:
+async def staff(who: SignedIn) -> Identity:
     if not who.is_staff:
         raise Forbidden
     return who

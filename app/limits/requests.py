@@ -45,7 +45,7 @@ class RequestLimits:
             raise
 
 
-def request_limits(request: Request) -> RequestLimits:
+async def request_limits(request: Request) -> RequestLimits:
     return cast(RequestLimits, request.app.state.limits)
 
 

@@ -12,6 +12,9 @@ from typing import Literal, TypeAlias
 
 from models.llm.errors import FAULTS, REFUSALS, ProviderError
 
+MOST_OUTCOMES = 1000
+"""Kept at most: the newest say enough."""
+
 State: TypeAlias = Literal["closed", "open", "half_open"]
 
 
@@ -41,7 +44,8 @@ class Breaker:
     ) -> None:
         self._tolerance = tolerance or Tolerance()
         self._clock = clock
-        self._outcomes: deque[tuple[float, bool]] = deque(maxlen=1000)
+        self._outcomes: deque[tuple[float, bool]] = deque()
+        self._failures = 0
         self._era = 0
         self._opened_at: float | None = None
         self._probing = 0
@@ -57,7 +61,7 @@ class Breaker:
     def recent(self) -> tuple[int, int]:
         """Calls and failures in the window, as far as they count for the next decision."""
         self._forget()
-        return len(self._outcomes), sum(failed for _, failed in self._outcomes)
+        return len(self._outcomes), self._failures
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -94,6 +98,7 @@ class Breaker:
             self._settle_probe(failed)
         elif failed is not None:
             self._outcomes.append((self._clock(), failed))
+            self._failures += failed
             if self._is_failing():
                 self._turn(self._clock())
 
@@ -108,8 +113,8 @@ class Breaker:
 
     def _forget(self) -> None:
         oldest = self._clock() - self._tolerance.window_s
-        while self._outcomes and self._outcomes[0][0] <= oldest:
-            self._outcomes.popleft()
+        while self._outcomes and (self._outcomes[0][0] <= oldest or len(self._outcomes) > MOST_OUTCOMES):
+            self._failures -= self._outcomes.popleft()[1]
 
     def _is_failing(self) -> bool:
         calls, failures = self.recent
@@ -119,4 +124,5 @@ class Breaker:
         self._era += 1
         self._opened_at = opened_at
         self._outcomes.clear()
+        self._failures = 0
         self._probing = self._recovered = 0
