@@ -12,6 +12,7 @@ from app.auth import endpoints as auth
 from app.auth.passwords import Passwords
 from app.auth.service import Sessions
 from app.auth.tokens import AccessTokens
+from app.budgets import endpoints as budgets
 from app.chat import endpoints as chat
 from app.knowledge import endpoints as knowledge
 from app.limits.headers import RateLimitHeaders
@@ -56,7 +57,22 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         redoc_url=None,
         openapi_url="/openapi.json" if profile.http.docs else None,
     )
-    for slice_ in (health, auth, chat, tickets, live, jobs, sla, routing, triage, knowledge, llm, providers):
+    slices = (
+        health,
+        auth,
+        chat,
+        tickets,
+        live,
+        jobs,
+        sla,
+        routing,
+        triage,
+        knowledge,
+        llm,
+        providers,
+        budgets,
+    )
+    for slice_ in slices:
         app.include_router(slice_.router)
     problems.install(app)
     app.add_middleware(RateLimitHeaders)

@@ -17,6 +17,7 @@ from app.events import service as events
 from app.events.feed import Feed
 from app.events.sinks import invalidator
 from app.hot import HotReads
+from app.usage.budgets import Book
 from app.usage.recorder import Recorder
 from config.environment import Environment
 from config.lineup import Provider
@@ -59,11 +60,13 @@ class State:
     background: list[asyncio.Task[None]] = field(default_factory=list)
     """What runs beside the requests; it ends with this replica."""
     usage: Recorder = field(init=False)
+    budgets: Book = field(init=False)
     feed: Feed = field(init=False)
     hot: HotReads = field(init=False)
 
     def __post_init__(self) -> None:
         self.usage = Recorder(self.pool)
+        self.budgets = Book(self.pool)
         self.feed = Feed(self.pool, self.profile.events)
         self.hot = HotReads(self.redis)
 

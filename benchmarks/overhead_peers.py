@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +50,14 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _process(command: list[str], log: Path, url: str, environ: dict[str, str] | None = None) -> Iterator[int]:
+def _process(
+    command: list[str], log: Path, url: str, environ: Mapping[str, str | None] | None = None
+) -> Iterator[int]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=CHECKOUT,
-            env={**os.environ, **(environ or {})},
+            env={k: v for k, v in {**os.environ, **(environ or {})}.items() if v is not None},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -199,6 +201,8 @@ litellm_settings: {{num_retries: 0}}
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOG": "ERROR",
         "PYTHONPATH": "",
+        "DATABASE_URL": None,  # eService's, which it would take for its own
+        "REDIS_URL": None,
     }
     log = folder / "litellm.log"
     with _process([*map(str, command), "--num_workers", "1"], log, f"{url}/health/liveliness", environ):

@@ -65,5 +65,5 @@ class Gateway:
             open_provider=providers.open,
             background=[watching],
         )
-        state.background.append(asyncio.create_task(state.usage.run()))
+        state.background += [asyncio.create_task(each.run()) for each in (state.usage, state.budgets)]
         return state

@@ -131,15 +131,18 @@ async def answer(state: State, who: Identity, asked: Asked) -> AsyncIterator[Eve
     """
     ids = {"conversation_id": str(asked.conversation_id), "message_id": str(asked.answer_id)}
     heard = _Heard()
-    try:
-        async with aclosing(cast(Any, state.assistant.answer(asked.question))) as events:
-            async for event in events:
-                heard.note(event)
-                yield Event(event.kind, ids | event.data) if event.kind in {"meta", "done"} else event
-    finally:
-        with CancelScope(shield=True):  # also when the customer hangs up
-            async with db.transaction(state.pool) as conn:
-                await _record(conn, who, asked, heard)
+    async with llm.assistant_within_budget(state, who, asked.question) as (question, reservation):
+        try:
+            async with aclosing(cast(Any, state.assistant.answer(question))) as events:
+                async for event in events:
+                    heard.note(event)
+                    yield Event(event.kind, ids | event.data) if event.kind in {"meta", "done"} else event
+        finally:
+            if heard.record:
+                reservation.cost_usd = heard.record["cost_usd"]
+            with CancelScope(shield=True):  # also when the customer hangs up
+                async with db.transaction(state.pool) as conn:
+                    await _record(conn, who, asked, heard)
 
 
 async def _record(conn: db.Connection, who: Identity, asked: Asked, heard: _Heard) -> None:

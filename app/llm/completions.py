@@ -18,10 +18,10 @@ from app.llm.schemas import ASSISTANT, ChatCompletionIn
 from app.problems import openai_error
 from app.state import State
 from app.usage.schemas import use_of
-from models.agents.protocol import Question, Turn
+from models.agents.protocol import Event, Question, Turn
 from models.llm.continuation import says_something
 from models.llm.errors import NoProviderLeft
-from models.llm.protocol import Usage
+from models.llm.protocol import Chunk, Usage
 from models.retrieval.passages import Filters
 
 log = structlog.get_logger(__name__)
@@ -68,33 +68,53 @@ def question(audiences: frozenset[str], body: ChatCompletionIn) -> Question:
 
 async def from_assistant(state: State, who: Identity, asked: Question) -> AsyncIterator[Piece]:
     """The assistant's answer; its citations come with the last piece. It is kept, like those in a chat."""
-    text, handoff, record = "", None, None
-    citations: list[dict[str, Any]] = []
-    try:
-        async with aclosing(cast(Any, state.assistant.answer(asked))) as events:
-            async for event in events:
-                match event.kind:
-                    case "delta":
-                        text += event.data["text"]
-                        yield Piece({"content": event.data["text"]})
-                    case "restart":
-                        text = ""
-                        yield Piece(restart=True)
-                    case "citation":
-                        citations.append(event.data)
-                    case "handoff":
-                        handoff = event.data
-                    case "error":
-                        raise service.ModelsDown(event.data["detail"])
-                    case "done":
-                        record = event.data
-                        extra = {"citations": citations, "outcome": record["outcome"], "handoff": handoff}
-                        yield Piece(finish="stop", usage=Usage(**record["usage"]), extra=extra)
-    finally:
-        if record is not None:
-            with CancelScope(shield=True):
-                async with db.transaction(state.pool) as conn:
-                    await service.keep_answer(conn, who, None, asked.content, text, record)
+    heard = _Heard()
+    async with service.assistant_within_budget(state, who, asked) as (asked, reservation):
+        try:
+            async with aclosing(cast(Any, state.assistant.answer(asked))) as events:
+                async for event in events:
+                    if piece := heard.note(event):
+                        yield piece
+        finally:
+            if heard.record is not None:
+                reservation.cost_usd = heard.record["cost_usd"]
+                with CancelScope(shield=True):
+                    async with db.transaction(state.pool) as conn:
+                        await service.keep_answer(conn, who, None, asked.content, heard.text, heard.record)
+
+
+class _Heard:
+    """What the assistant has said so far."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.record: dict[str, Any] | None = None
+        self._handoff: dict[str, Any] | None = None
+        self._citations: list[dict[str, Any]] = []
+
+    def note(self, event: Event) -> Piece | None:
+        match event.kind:
+            case "delta":
+                self.text += event.data["text"]
+                return Piece({"content": event.data["text"]})
+            case "restart":
+                self.text = ""
+                return Piece(restart=True)
+            case "citation":
+                self._citations.append(event.data)
+            case "handoff":
+                self._handoff = event.data
+            case "error":
+                raise service.ModelsDown(event.data["detail"])
+            case "done":
+                self.record = event.data
+                extra = {
+                    "citations": self._citations,
+                    "outcome": self.record["outcome"],
+                    "handoff": self._handoff,
+                }
+                return Piece(finish="stop", usage=Usage(**self.record["usage"]), extra=extra)
+        return None
 
 
 async def from_model(state: State, who: Identity, body: ChatCompletionIn) -> AsyncIterator[Piece]:
@@ -102,21 +122,31 @@ async def from_model(state: State, who: Identity, body: ChatCompletionIn) -> Asy
 
     The first piece says something, so that a provider's opening words do not cost a failure its status.
     """
-    call = service.start(state, body)
-    try:
-        async with aclosing(cast(Any, aiter(call))) as chunks:
-            async for chunk in chunks:
-                choice: dict[str, Any] = next(iter(chunk.raw.get("choices") or []), {})
-                extra = {"logprobs": choice["logprobs"]} if choice.get("logprobs") else {}
-                if chunk.restart:
-                    yield Piece(restart=True)
-                elif says_something(chunk) or chunk.finish_reason:
-                    yield Piece(choice.get("delta"), finish=choice.get("finish_reason"), extra=extra)
-    except NoProviderLeft as error:
-        raise service.failure(error) from error
-    finally:
-        state.usage.note(use_of(call, who.id, body.model, streamed=body.stream))
+    async with service.within_budget(state, who, body.model, body.messages, body.limit) as reservation:
+        asked, body.model = body.model, reservation.model  # the answer says which model it is from
+        call = service.start(state, body)
+        try:
+            async with aclosing(cast(Any, aiter(call))) as chunks:
+                async for chunk in chunks:
+                    if piece := _piece(chunk):
+                        yield piece
+        except NoProviderLeft as error:
+            raise service.failure(error) from error
+        finally:
+            reservation.cost_usd = call.cost_usd
+            state.usage.note(use_of(call, who.id, asked, streamed=body.stream))
     yield Piece(usage=call.usage)
+
+
+def _piece(chunk: Chunk) -> Piece | None:
+    """`None` for a chunk that says nothing to a reader."""
+    if chunk.restart:
+        return Piece(restart=True)
+    if not (says_something(chunk) or chunk.finish_reason):
+        return None
+    choice: dict[str, Any] = next(iter(chunk.raw.get("choices") or []), {})
+    extra = {"logprobs": choice["logprobs"]} if choice.get("logprobs") else {}
+    return Piece(choice.get("delta"), finish=choice.get("finish_reason"), extra=extra)
 
 
 async def stream(pieces: AsyncIterator[Piece], body: ChatCompletionIn) -> AsyncIterator[bytes]:

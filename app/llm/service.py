@@ -1,6 +1,9 @@
 """What stands behind /v1: which models there are, who may use them, and what is kept of an answer."""
 
 import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +11,16 @@ from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Forbidden, NotFound, ServiceError, Unavailable
 from app.llm import repository
-from app.llm.schemas import ASSISTANT, ChatCompletionIn, ModelCard
+from app.llm.schemas import ASSISTANT, ChatCompletionIn, ChatMessage, ModelCard
 from app.state import State
+from app.usage.budgets import Reservation
+from models.agents.protocol import Question
 from models.llm.errors import NoProviderLeft, ProviderError
 from models.llm.protocol import Call
+from models.prompts.tokens import EstimatedCounter
+
+COUNTER = EstimatedCounter()
+"""For what an answer may cost; what it did cost is its provider's own count."""
 
 
 class ModelNotFound(NotFound):
@@ -88,6 +97,32 @@ def failure(error: NoProviderLeft) -> ServiceError:
             limited.headers = {"Retry-After": str(math.ceil(last.retry_after or 1))}
             return limited
     return ModelsDown()
+
+
+def within_budget(
+    state: State, who: Identity, model: str, messages: Sequence[ChatMessage], most_tokens: int | None
+) -> AbstractAsyncContextManager[Reservation]:
+    """A reservation of what an answer straight from `model` may cost; free models need none."""
+    prompt_price, completion_price = state.chat_models.prices(model)
+    most = 0.0
+    if prompt_price or completion_price:
+        tokens = sum(COUNTER.count(message.text) for message in messages)
+        most = prompt_price * tokens + completion_price * (most_tokens or state.profile.llm.max_answer_tokens)
+    return state.budgets.reserve(who.id, model, most / 1_000_000)
+
+
+@asynccontextmanager
+async def assistant_within_budget(
+    state: State, who: Identity, asked: Question
+) -> AsyncIterator[tuple[Question, Reservation]]:
+    """The question, to be answered by what the budgets still pay for."""
+    model = state.chat_models.default
+    prompt_price, completion_price = state.chat_models.prices(model)
+    settings = state.profile
+    most = prompt_price * settings.assistant.prompt_tokens + completion_price * settings.llm.max_answer_tokens
+    async with state.budgets.reserve(who.id, model, most / 1_000_000) as reservation:
+        cheaper = reservation.model if reservation.model != model else None
+        yield replace(asked, model=cheaper), reservation
 
 
 async def keep_answer(

@@ -75,7 +75,7 @@ class Answerer:
             _search_text(question), filters=question.filters, top_k=self._settings.passages
         )
         result = _Answer(latency_ms={f"retrieval_{k}": v for k, v in found.latency_ms.items()})
-        yield Event("meta", self._meta(found))
+        yield Event("meta", self._meta(question, found))
         if not found.found:
             result.outcome, result.text = "abstained", NOT_FOUND
             yield Event("delta", {"text": NOT_FOUND})
@@ -134,7 +134,7 @@ class Answerer:
     def _request(self, question: Question, packed: prompt.Packed) -> dict[str, Any]:
         limit = self._settings.answer_tokens
         return {
-            "model": self._chat_models.default,
+            "model": question.model or self._chat_models.default,
             "messages": packed.messages,
             "max_tokens": min(question.max_tokens or limit, limit),
             "temperature": 0.0,
@@ -157,9 +157,9 @@ class Answerer:
         for passage in cited:
             yield Event("citation", citation(passage))
 
-    def _meta(self, found: Retrieval) -> dict[str, Any]:
+    def _meta(self, question: Question, found: Retrieval) -> dict[str, Any]:
         return {
-            "model": self._chat_models.default,
+            "model": question.model or self._chat_models.default,
             "sources": [citation(passage) | {"score": passage.score} for passage in found.passages]
             if found.found
             else [],

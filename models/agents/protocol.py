@@ -27,6 +27,8 @@ class Question:
     max_tokens: int | None = None
     may_restart: bool = True
     """Whether the reader can be told to forget what came so far."""
+    model: str | None = None
+    """What to answer with; `None` for the default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,14 @@ class Catalogue:
             raise UnknownModel(f"no model {name!r}; there are: {', '.join(self._names)}")
         return sorted(self._links, key=lambda link: link.model != name)
 
+    def prices(self, model: str) -> tuple[float, float]:
+        """The dearest of the chain of `model`, in USD per million tokens of prompt and of completion."""
+        chain = self._chain(model)
+        return (
+            max((link.prompt_price for link in chain), default=0.0),
+            max((link.completion_price for link in chain), default=0.0),
+        )
+
     async def is_up(self) -> bool:
         return any(await asyncio.gather(*(link.provider.is_up() for link in self._links)))
 

@@ -105,6 +105,10 @@ class ChatModels(Protocol):
         """An answer to `request` from the chain of `request["model"]`; `UnknownModel` if there is none."""
         ...
 
+    def prices(self, model: str) -> tuple[float, float]:
+        """The dearest of its chain, in USD per million tokens of prompt and of completion."""
+        ...
+
     async def is_up(self) -> bool:
         """Whether any provider would answer now."""
         ...
