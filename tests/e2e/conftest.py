@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from config import environment
+from tests.e2e import vllm_server
 from tests.e2e.service import Service
 
 START_AND_ANSWER_S = 600
@@ -58,3 +60,13 @@ def events(response: httpx.Response) -> list[tuple[str, Any]]:
         if "event" in fields:
             found.append((fields["event"], json.loads(fields["data"])))
     return found
+
+
+@pytest.fixture(scope="package")
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of vLLM's own server."""
+    folder = environment.read().models / vllm_server.MODEL
+    if not folder.is_dir():
+        pytest.skip(f"{vllm_server.MODEL} is not prepared: run `make serve` once")
+    with vllm_server.serving(folder, tmp_path_factory.mktemp("vllm") / "log") as url:
+        yield url

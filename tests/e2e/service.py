@@ -37,6 +37,7 @@ class Service:
             "ESERVICE_HOME": str(home),
             "ESERVICE_PORT": str(self.port),
             "ESERVICE_PROFILE": "test",
+            "VLLM_API_KEY": "none",  # of a provider that a test adds
         }
 
     @property

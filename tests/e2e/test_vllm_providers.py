@@ -1,19 +1,11 @@
 """vLLM's own server as a hosted provider: OpenAI's wire and Anthropic's, spoken by somebody else's code."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from config import environment
 from models.llm.anthropic import Anthropic
 from models.llm.chain import ChainCall, Deadlines, Link
 from models.llm.errors import ProviderError
@@ -23,13 +15,6 @@ from tests.unit.scripted import Scripted, link
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 MODEL = "smollm2-135m"
-OPTIONS = ["--dtype", "bfloat16", "--max-model-len", "1024", "--enforce-eager"]
-ENVIRONMENT = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TORCHDYNAMO_DISABLE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-}
 PATIENT = Deadlines(first_token=60, token_gap=30, total=120)
 COUNT: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Count from one to ten in words."}],
@@ -38,51 +23,16 @@ COUNT: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = environment.read().models / MODEL
-    if not folder.is_dir():
-        pytest.skip(f"{MODEL} is not prepared: run `make serve` once")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder]
-    where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", MODEL]
-    log = tmp_path_factory.mktemp("vllm") / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, *where, *OPTIONS], env=os.environ | ENVIRONMENT, stdout=output, stderr=output
-        )
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 300
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=2)
-        except OSError:
-            time.sleep(1)
-        else:
-            return
-    raise AssertionError(f"vLLM did not come up:\n{log.read_text()[-3000:]}")
-
-
 @pytest.fixture
-async def on_openai(server: str) -> AsyncIterator[OpenAICompatible]:
-    client = openai("vllm", base_url=f"{server}/v1", api_key="", model=MODEL, connect_timeout_s=5)
+async def on_openai(vllm: str) -> AsyncIterator[OpenAICompatible]:
+    client = openai("vllm", base_url=f"{vllm}/v1", api_key="", model=MODEL, connect_timeout_s=5)
     yield client
     await client.close()
 
 
 @pytest.fixture
-async def on_anthropic(server: str) -> AsyncIterator[Anthropic]:
-    client = Anthropic("vllm", api_key="", model=MODEL, max_tokens=60, connect_timeout_s=5, base_url=server)
+async def on_anthropic(vllm: str) -> AsyncIterator[Anthropic]:
+    client = Anthropic("vllm", api_key="", model=MODEL, max_tokens=60, connect_timeout_s=5, base_url=vllm)
     yield client
     await client.close()
 
