@@ -8,6 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from app import health, problems
 from app.admin import jobs
+from app.answers import endpoints as answers
 from app.auth import endpoints as auth
 from app.auth.passwords import Passwords
 from app.auth.service import Sessions
@@ -71,6 +72,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         llm,
         providers,
         budgets,
+        answers,
     )
     for slice_ in slices:
         app.include_router(slice_.router)

@@ -111,3 +111,9 @@ async def ensure_user(
 async def find(conn: db.Connection, email: str) -> Identity | None:
     user = await repository.user_by_email(conn, email)
     return identity(user) if user else None
+
+
+async def known(conn: db.Connection, user_id: UUID) -> Identity | None:
+    """Somebody who does not ask themselves."""
+    user = await repository.user_by_id(conn, user_id)
+    return identity(user) if user else None

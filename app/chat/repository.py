@@ -103,6 +103,20 @@ async def last_messages(conn: Connection, conversation_id: UUID, limit: int) -> 
     return [Message(**row) for row in reversed(rows)]
 
 
+async def said_before(conn: Connection, message_id: UUID, limit: int) -> list[Message]:
+    """The newest `limit` messages of its conversation before this one, oldest first."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {MESSAGE} FROM messages
+         WHERE id < $1 AND conversation_id = (SELECT conversation_id FROM messages WHERE id = $1)
+         ORDER BY id DESC LIMIT $2
+        """,  # noqa: S608
+        message_id,
+        limit,
+    )
+    return [Message(**row) for row in reversed(rows)]
+
+
 async def set_feedback(
     conn: Connection, conversation_id: UUID, message_id: UUID, helpful: bool, comment: str
 ) -> bool:

@@ -120,8 +120,8 @@ async def ask(state: State, who: Identity, conversation_id: UUID, content: str) 
         remembered = [m for m in await _shown(conn, who, earlier) if not m.withheld]
         await repository.add_message(conn, conversation_id, "customer", content)
         answer_id = await repository.next_id(conn)
-    turns = [Turn("user" if m.author == "customer" else "assistant", m.content) for m in remembered]
-    return Asked(conversation_id, answer_id, Question(content, tuple(turns), filters))
+    turns = tuple(_turn(message) for message in remembered)
+    return Asked(conversation_id, answer_id, Question(content, turns, filters))
 
 
 async def answer(state: State, who: Identity, asked: Asked) -> AsyncIterator[Event]:
@@ -158,6 +158,16 @@ async def _record(conn: db.Connection, who: Identity, asked: Asked, heard: _Hear
     )
     if heard.record:
         await llm.keep_answer(conn, who, asked.answer_id, asked.question.content, heard.text, heard.record)
+
+
+async def history_of(conn: db.Connection, who: Identity, answer_id: UUID, limit: int) -> tuple[Turn, ...]:
+    """What was said before the question that this message answers, as far as `who` may still read it."""
+    said = await repository.said_before(conn, answer_id, limit + 1)
+    return tuple(_turn(message) for message in await _shown(conn, who, said[:-1]) if not message.withheld)
+
+
+def _turn(message: Message) -> Turn:
+    return Turn("user" if message.author == "customer" else "assistant", message.content)
 
 
 async def judge(conn: db.Connection, who: Identity, conversation_id: UUID, verdict: FeedbackIn) -> None:

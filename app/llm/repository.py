@@ -4,6 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Connection
+from app.llm.schemas import KeptAnswer
+
+KEPT = """
+    a.id, message_id, user_id, prompt_version, model, provider, question, answer, outcome, passages, attempts,
+    latency_ms, prompt_tokens, completion_tokens, usage_estimated, cost_usd, a.created_at, helpful, comment
+"""
 
 
 async def keep_answer(
@@ -21,8 +27,8 @@ async def keep_answer(
         """
         INSERT INTO ai_responses (message_id, user_id, prompt_version, model, provider, question, answer,
                                   outcome, passages, attempts, latency_ms, prompt_tokens, completion_tokens,
-                                  cost_usd)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                  cost_usd, usage_estimated)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """,
         message_id,
         user_id,
@@ -38,4 +44,32 @@ async def keep_answer(
         record["usage"]["prompt_tokens"],
         record["usage"]["completion_tokens"],
         record["cost_usd"],
+        record.get("usage_estimated", False),
     )
+
+
+async def kept_answers(
+    conn: Connection, before: UUID | None, limit: int, *, outcome: str | None, helpful: bool | None
+) -> list[KeptAnswer]:
+    """Newest first."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {KEPT} FROM ai_responses a LEFT JOIN message_feedback f USING (message_id)
+         WHERE ($1::uuid IS NULL OR a.id < $1) AND ($3::text IS NULL OR outcome = $3)
+           AND ($4::boolean IS NULL OR helpful = $4)
+         ORDER BY a.id DESC LIMIT $2
+        """,  # noqa: S608
+        before,
+        limit,
+        outcome,
+        helpful,
+    )
+    return [KeptAnswer.model_validate(dict(row)) for row in rows]
+
+
+async def kept_answer(conn: Connection, answer_id: UUID) -> KeptAnswer | None:
+    row = await conn.fetchrow(
+        f"SELECT {KEPT} FROM ai_responses a LEFT JOIN message_feedback f USING (message_id) WHERE a.id = $1",  # noqa: S608
+        answer_id,
+    )
+    return KeptAnswer.model_validate(dict(row)) if row else None

@@ -1,6 +1,8 @@
 """OpenAI's wire under /v1, as far as it is checked here; other fields go to the provider as they are."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -163,3 +165,27 @@ class ModelCard(BaseModel):
 class ModelList(BaseModel):
     object: Literal["list"] = "list"
     data: list[ModelCard]
+
+
+class KeptAnswer(BaseModel):
+    """An answer of the assistant as it was made, and what its reader thought of it."""
+
+    id: UUID
+    message_id: UUID | None
+    user_id: UUID | None
+    question: str
+    answer: str
+    outcome: str
+    model: str
+    provider: str
+    prompt_version: str
+    passages: list[dict[str, Any]] = Field(description="what it was written from, with scores")
+    attempts: list[dict[str, Any]] = Field(description="every provider asked, with tokens, times and cost")
+    latency_ms: dict[str, float] = Field(description="by stage")
+    prompt_tokens: int
+    completion_tokens: int
+    usage_estimated: bool
+    cost_usd: float
+    helpful: bool | None
+    comment: str | None
+    created_at: datetime

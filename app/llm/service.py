@@ -11,7 +11,7 @@ from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Forbidden, NotFound, ServiceError, Unavailable
 from app.llm import repository
-from app.llm.schemas import ASSISTANT, ChatCompletionIn, ChatMessage, ModelCard
+from app.llm.schemas import ASSISTANT, ChatCompletionIn, ChatMessage, KeptAnswer, ModelCard
 from app.state import State
 from app.usage.budgets import Reservation
 from models.agents.protocol import Question
@@ -136,3 +136,13 @@ async def keep_answer(
     await repository.keep_answer(
         conn, user_id=who.id, message_id=message_id, question=question, answer=answer, record=record
     )
+
+
+async def kept_answers(
+    conn: Connection, before: UUID | None, limit: int, *, outcome: str | None, helpful: bool | None
+) -> list[KeptAnswer]:
+    return await repository.kept_answers(conn, before, limit, outcome=outcome, helpful=helpful)
+
+
+async def kept_answer(conn: Connection, answer_id: UUID) -> KeptAnswer | None:
+    return await repository.kept_answer(conn, answer_id)
