@@ -86,6 +86,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     if isinstance(error.__cause__, ServiceError):  # FastAPI hides what reading the body raised
         return render(error.__cause__, request.scope)
+    if error.status_code == 400 and error.__cause__:  # JSON that is not UTF-8, or too deep
+        return render(Invalid("body: cannot be read as JSON"), request.scope)
     plain = ServiceError(str(error.detail))
     plain.status = error.status_code
     plain.headers = error.headers or {}
