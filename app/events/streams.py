@@ -14,9 +14,15 @@ from app.events.schemas import DomainEvent
 from config.profile import EventSettings
 
 LastEventId = Annotated[int | None, Header(ge=0, le=2**63 - 1, description="`id` of the last event you had")]
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+EVENT = {
+    "title": "Server-sent event",
+    "description": "named `aggregate.kind`, its id the position, its data a DomainEvent as JSON; or `reset`",
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
 }
+STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": EVENT}}}}
+"""Before OpenAPI 3.2, `schema` says what each event of a stream is."""
 
 GONE = "these events are not kept any more: read anew what you show"
 QUIET_S = 15.0

@@ -93,8 +93,8 @@ async def test_a_thousand_keys_from_sixteen_clients_with_retries_make_a_thousand
 async def test_twenty_agents_who_pull_from_a_queue_never_get_one_twice(
     conn: db.Connection, desk: FastAPI, address: str
 ) -> None:
-    waiting = {str((await factories.queued_ticket(conn, "billing")).id) for _ in range(80)}
     people = [await factories.agent(conn, "billing") for _ in range(20)]
+    waiting = {str((await factories.queued_ticket(conn, "billing")).id) for _ in range(80)}
     taken: list[tuple[str, str]] = []
     refused = 0
 
