@@ -83,3 +83,7 @@ manifests: ## write what is generated under kuberay/: serveConfigV2, the Kustomi
 
 lock: ## resolve requirements/*.in into the lock files
 	$(PYTHON) requirements/lock.py
+
+.PHONY: failures
+failures: setup-dev ## the table of what happens at every failure, made anew in docs/LLM_INTEGRATION.md
+	ESERVICE_WRITE_DOCS=1 $(RUN) -m pytest -q tests/integration/test_failover.py -k every_failure

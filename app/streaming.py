@@ -8,18 +8,20 @@ from typing import TypeVar, cast
 from fastapi.responses import StreamingResponse
 
 T = TypeVar("T")
+encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""`json.dumps` makes an encoder for every call that is not as plain as can be: twice the time of a chunk."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def event(kind: str, data: object, event_id: int | None = None) -> bytes:
     """A named event, as EventSource reads it."""
     known = "" if event_id is None else f"id: {event_id}\n"
-    return f"{known}event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    return f"{known}event: {kind}\ndata: {encoded(data)}\n\n".encode()
 
 
 def data(payload: object) -> bytes:
     """An event without a name, as OpenAI's clients read it."""
-    return f"data: {json.dumps(payload, ensure_ascii=False)}\n\n".encode()
+    return f"data: {encoded(payload)}\n\n".encode()
 
 
 async def primed(items: AsyncIterator[T]) -> AsyncIterator[T]:

@@ -2,7 +2,7 @@
 
 No hang, nothing said twice unmarked, nothing lost, the right provider billed.
 
-`ESERVICE_WRITE_DOCS=1` writes the table that this makes into docs/LLM_INTEGRATION.md.
+`make failures` writes the table that this makes into docs/LLM_INTEGRATION.md.
 """
 
 import asyncio
@@ -130,7 +130,7 @@ async def test_every_failure_at_every_token(desk: FastAPI, agent: httpx.AsyncCli
     if os.environ.get("ESERVICE_WRITE_DOCS"):
         before, _, after = DOCUMENT.read_text().partition(BEGIN)
         DOCUMENT.write_text(f"{before}{BEGIN}\n{table}{END}{after.partition(END)[2]}")
-    assert table in DOCUMENT.read_text(), "docs/LLM_INTEGRATION.md says otherwise: ESERVICE_WRITE_DOCS=1"
+    assert table in DOCUMENT.read_text(), "docs/LLM_INTEGRATION.md says otherwise: `make failures`"
 
 
 def _table(rows: dict[tuple[str, str], dict[str, set[str]]]) -> str:
