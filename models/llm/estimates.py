@@ -13,8 +13,15 @@ PER_MESSAGE = 4
 def usage(request: ChatRequest, said: str, counter: TokenCounter) -> Usage:
     """The prompt of `request` and what was said, in `counter`'s tokens; pictures are not counted."""
     messages = request.get("messages") or []
-    prompt = sum(PER_MESSAGE + sum(map(counter.count, texts(message.get("content")))) for message in messages)
+    prompt = sum(PER_MESSAGE + counter.count(_text(message)) for message in messages)
     return Usage(prompt, counter.count(said))
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        content = "\n".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return str(content)
 
 
 def texts(value: Any) -> Iterator[str]:
