@@ -142,9 +142,10 @@ def eservice(folder: Path, llm: Peer) -> Iterator[Peer]:
 
 async def _prepared(dsn: str, tokens: AccessTokens) -> str:
     await db.migrate(dsn)
-    conn = await asyncpg.connect(dsn)
-    user = await auth.ensure_user(conn, "bench@example.com", "Bench", "agent")
-    await conn.close()
+    pool = await db.connect(dsn, max_size=1, statement_timeout_s=10)
+    async with db.transaction(pool) as conn:
+        user = await auth.ensure_user(conn, "bench@example.com", "Bench", "agent")
+    await pool.close()
     return tokens.issue(Identity(user, "bench@example.com", "Bench", "agent"))
 
 
