@@ -6,7 +6,7 @@ SOURCES := app config deployments models monitoring pipelines
 export PYTHONPATH := $(CURDIR)
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup serve stop token doctor test test-long check lint format format-check typecheck imports sql lock
+.PHONY: status prometheus dashboards setup serve stop token doctor test test-long check lint format format-check typecheck imports sql lock
 
 setup: ## the environment to run it
 	@$(PYTHON) requirements/install.py
@@ -23,6 +23,15 @@ stop: ## end the service of this home, and what a crash left behind
 
 token: ## an access token of a demo user: make -s token ROLE=customer|agent|supervisor|admin
 	@$(RUN) -m deployments.local.token $(ROLE)
+
+status: ## what runs, how it does, and the last errors: make status, or with JSON=1
+	@$(RUN) -m deployments.local.status $(if $(JSON),--json)
+
+prometheus: ## the project's Prometheus over the service of this home (Debian: prometheus)
+	@$(RUN) -m deployments.local.prometheus
+
+dashboards: ## write monitoring/grafana/*.json anew
+	@$(RUN) -m monitoring.dashboards
 
 doctor: ## what is missing, and how to get it
 	@$$(test -x $(RUN) && echo $(RUN) || echo $(PYTHON)) -m deployments.local.doctor

@@ -5,6 +5,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from monitoring.redis import ObservedRedis
+
 DOWN = (RedisError, OSError, TimeoutError)
 """What redis-py raises while the server is away."""
 
@@ -23,7 +25,7 @@ def connect(url: str, *, timeout_s: float) -> "Redis":
         retry=Retry(NoBackoff(), 0),
         decode_responses=False,
     )
-    return Redis.from_pool(pool)
+    return ObservedRedis.from_pool(pool)
 
 
 async def is_up(redis: "Redis") -> bool:

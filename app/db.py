@@ -13,6 +13,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from app.errors import Overloaded, Unavailable
+from monitoring import instruments, postgresql
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -64,6 +65,7 @@ async def connect(dsn: str, *, max_size: int, statement_timeout_s: float) -> Poo
         min_size=0,
         max_size=max_size,
         init=speak_json,
+        connection_class=postgresql.Connection,
         command_timeout=statement_timeout_s,
         timeout=5,
         statement_cache_size=0 if pgbouncer else 200,
@@ -78,7 +80,8 @@ async def speak_json(conn: Connection) -> None:
 async def transaction(pool: Pool, *, timeout_s: float = ACQUIRE_S) -> AsyncIterator[Connection]:
     """One connection in one transaction; `DatabaseDown` where PostgreSQL is away.
 
-    `PoolBusy` where it is there, and all connections have been in use for `timeout_s`.
+    `PoolBusy` where it is there, and all connections have been in use for `timeout_s`. What is counted
+    `if_committed` within is counted once it is.
     """
     try:
         conn = await pool.acquire(timeout=timeout_s)
@@ -88,8 +91,9 @@ async def transaction(pool: Pool, *, timeout_s: float = ACQUIRE_S) -> AsyncItera
     except LOST as error:
         raise DatabaseDown from error
     try:
-        async with conn.transaction():
-            yield conn
+        with instruments.settled():
+            async with conn.transaction():
+                yield conn
     except LOST as error:
         raise DatabaseDown from error
     finally:

@@ -20,6 +20,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from app.cache import DOWN
+from monitoring import metrics
 
 FRESH_S = 0.9
 STAMP_TTL_S = 3600
@@ -56,19 +57,24 @@ class HotReads:
 
     async def read(self, key: str, tags: Sequence[str], load: Callable[[], Awaitable[bytes]]) -> bytes:
         """The kept value of `key`, or what `load` finds, which is kept for who asks next."""
+        metrics.CACHE_REQUESTS.add(cache="hot")
         found = await self._look(key, tags)
         if found is None:
             self.figures.skipped += 1
             return await load()
         kept, stamps = found
         if kept is not None:
-            self.figures.hits += 1
+            self._hit()
             return kept
         if (task := self._under_way.get((key, stamps))) is not None:
-            self.figures.hits += 1
+            self._hit()
             return await asyncio.shield(task)
         self.figures.misses += 1
         return await self._load(key, stamps, load)
+
+    def _hit(self) -> None:
+        self.figures.hits += 1
+        metrics.CACHE_HITS.add(cache="hot")
 
     async def _load(self, key: str, stamps: bytes, load: Callable[[], Awaitable[bytes]]) -> bytes:
         """Once for all who ask at this moment. Who asks after a change has other stamps, and loads anew."""

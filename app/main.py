@@ -26,6 +26,7 @@ from app.providers import endpoints as providers
 from app.routing import endpoints as routing
 from app.sla import endpoints as sla
 from app.state import State
+from app.telemetry import Telemetry
 from app.tickets import endpoints as tickets
 from app.triage import endpoints as triage
 from config.environment import Environment
@@ -86,6 +87,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         )
     app.add_middleware(LastResort)
     app.add_middleware(RequestId)
+    app.add_middleware(Telemetry)
     return app
 
 

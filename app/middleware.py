@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Overloaded, ServiceError, TooLarge
 from app.problems import render
+from monitoring import logs
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,9 @@ class RequestId:
                 }
             await send(message)
 
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        logs.request_state.set(state)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self.app(scope, receive, send if given else send_with_id)
 

@@ -7,9 +7,10 @@ from ray.serve.handle import DeploymentHandle
 
 from config import environment
 from config.profile import Profile
-from deployments import composition
+from deployments import composition, observation
 from deployments.providers import Providers, tokenizer_folder
 from deployments.remote import RemoteEmbedder, RemoteReranker
+from deployments.tracing import continued
 from models.agents.answering import Answerer, Settings
 from models.agents.protocol import Event, Question
 from models.prompts.tokens import counter_for
@@ -25,6 +26,7 @@ class Assistant:
         reranker: DeploymentHandle,
         llm: DeploymentHandle | None,
     ) -> None:
+        observation.set_up()
         env = environment.read()
         near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
         judge = RemoteReranker(reranker, name=profile.reranker.name)
@@ -42,6 +44,7 @@ class Assistant:
             ),
         )
 
+    @continued
     async def answer(self, question: Question) -> AsyncIterator[Event]:
         async for event in self.answerer.answer(question):
             yield event

@@ -7,6 +7,8 @@ from ray import serve
 
 from config import environment
 from config.profile import EmbedderSettings
+from deployments import observation
+from deployments.tracing import continued
 from models.embedding.onnx import OnnxEmbedder
 from models.embedding.protocol import Vectors
 
@@ -14,6 +16,7 @@ from models.embedding.protocol import Vectors
 @serve.deployment(max_ongoing_requests=64, max_queued_requests=256)
 class Embedder:
     def __init__(self, settings: EmbedderSettings) -> None:
+        observation.set_up()
         self.model = OnnxEmbedder(
             environment.read().models / settings.model,
             precision=settings.precision,
@@ -24,6 +27,7 @@ class Embedder:
         self.gather.set_max_batch_size(settings.max_batch)
         self.gather.set_batch_wait_timeout_s(settings.batch_wait_s)
 
+    @continued
     async def embed(self, texts: list[str]) -> Vectors:
         """Embed a short list; the result has shape (len(texts), dimensions)."""
         return await self.gather(texts)

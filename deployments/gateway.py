@@ -10,11 +10,10 @@ from app.main import create_app
 from app.state import State
 from config import environment
 from config.profile import Profile
-from deployments import composition
+from deployments import composition, observation
 from deployments.providers import Providers
 from deployments.remote import RemoteAssistant, RemoteEmbedder, RemoteReranker, RemoteTriager
 from models.prompts.tokens import counter_for
-from monitoring import logs
 
 
 @serve.deployment(max_ongoing_requests=512)
@@ -32,7 +31,7 @@ class Gateway:
         worker: DeploymentHandle,
     ) -> None:
         """`worker` is never called: the handle makes it part of the application."""
-        logs.set_up()
+        observation.set_up()
         self.profile = profile
         settings = profile.embedder
         self.embedder = RemoteEmbedder(embedder, name=settings.model, dimensions=settings.dimensions)

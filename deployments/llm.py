@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 from ray.serve import Application
 from ray.serve.llm import LLMConfig, LLMServer, build_llm_deployment
 
 from config.environment import Environment
 from config.profile import Engine
+from deployments import observation
+from deployments.tracing import continued
 
 NAME = "LLM"
 
@@ -15,6 +18,11 @@ NAME = "LLM"
 class Llm(LLMServer):
     """Takes requests as JSON, so that callers need not import vLLM to make one."""
 
+    async def __init__(self, *args: Any, **kwargs: Any) -> None:
+        observation.set_up()
+        await super().__init__(*args, **kwargs)
+
+    @continued
     async def stream_json(self, body: str) -> AsyncIterator[str]:
         """The answer to OpenAI's JSON `body` as server-sent events, in groups."""
         from ray.serve.llm.openai_api_models import ChatCompletionRequest

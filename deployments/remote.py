@@ -16,6 +16,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from app.errors import Overloaded, Unavailable
+from deployments.tracing import sent
 from models.agents.protocol import Event, Question
 from models.embedding.protocol import Vectors
 from models.llm import sse
@@ -61,7 +62,9 @@ class RemoteEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         parts = [list(texts[i : i + TEXTS_A_CALL]) for i in range(0, len(texts), TEXTS_A_CALL)]
-        vectors = await asyncio.gather(*(within(self._handle.embed.remote(part)) for part in parts))
+        vectors = await asyncio.gather(
+            *(within(self._handle.embed.remote(part, sent=sent())) for part in parts)
+        )
         return np.concatenate(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
 
 
@@ -73,7 +76,7 @@ class RemoteReranker:
         self.name = name
 
     async def score(self, query: str, documents: Sequence[str]) -> Scores:
-        return await within(self._handle.score.remote(query, list(documents)))
+        return await within(self._handle.score.remote(query, list(documents), sent=sent()))
 
 
 class RemoteTriager:
@@ -83,7 +86,7 @@ class RemoteTriager:
         self._handle = handle
 
     async def triage(self, subject: str, body: str) -> Triage:
-        return await within(self._handle.triage.remote(subject, body))
+        return await within(self._handle.triage.remote(subject, body, sent=sent()))
 
 
 class RemoteAssistant:
@@ -94,7 +97,7 @@ class RemoteAssistant:
 
     async def answer(self, question: Question) -> AsyncIterator[Event]:
         with causes():
-            stream = self._handle.answer.remote(question)
+            stream = self._handle.answer.remote(question, sent=sent())
             try:
                 async for event in stream:
                     yield event
@@ -113,7 +116,7 @@ class SelfHosted:
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
         body = {**request, "model": self._model, "stream": True, "stream_options": {"include_usage": True}}
-        response = self._stream.stream_json.remote(json.dumps(body))
+        response = self._stream.stream_json.remote(json.dumps(body), sent=sent())
         try:
             async for chunk in sse.chunks(_events(response)):
                 yield chunk

@@ -7,6 +7,8 @@ from ray import serve
 
 from config import environment
 from config.profile import RerankerSettings
+from deployments import observation
+from deployments.tracing import continued
 from models.reranking.late_interaction import LateInteraction
 from models.reranking.protocol import Scores
 
@@ -14,6 +16,7 @@ from models.reranking.protocol import Scores
 @serve.deployment(max_ongoing_requests=32, max_queued_requests=128)
 class Reranker:
     def __init__(self, settings: RerankerSettings) -> None:
+        observation.set_up()
         self.model = LateInteraction(
             environment.read().models / settings.model,
             threads=settings.threads,
@@ -21,6 +24,7 @@ class Reranker:
         )
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="rerank")
 
+    @continued
     async def score(self, query: str, documents: list[str]) -> Scores:
         """One score a document, higher is better."""
         loop = asyncio.get_running_loop()

@@ -13,13 +13,13 @@ from app.triage import service as versions
 from app.triage.schemas import Version
 from config import environment
 from config.profile import Profile
-from deployments import composition
+from deployments import composition, observation
 from deployments.remote import RemoteEmbedder
+from deployments.tracing import continued
 from models.artefacts import Artefacts
 from models.triage.learnt import LearntTriager
 from models.triage.protocol import Triage as Verdict
 from models.triage.untrained import UntrainedTriager
-from monitoring import logs
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ LOOK_EVERY_S = 2.0
 @serve.deployment(max_ongoing_requests=32, max_queued_requests=256)
 class Triage:
     async def __init__(self, profile: Profile, *, embedder: DeploymentHandle) -> None:
-        logs.set_up()
+        observation.set_up()
         settings, env = profile.embedder, environment.read()
         self.embedder = RemoteEmbedder(embedder, name=settings.model, dimensions=settings.dimensions)
         self.abstain_below = profile.triage.abstain_below
@@ -41,6 +41,7 @@ class Triage:
         await self.look()
         self.watch = asyncio.create_task(self._watch())
 
+    @continued
     async def triage(self, subject: str, body: str) -> Verdict:
         """The shadow reads along; where it fails, only its own word is missing."""
         triager, shadow = self.triager, self.shadow  # one pair for the whole request

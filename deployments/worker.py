@@ -7,7 +7,7 @@ from ray import serve
 from ray.serve.config import AutoscalingContext
 from ray.serve.handle import DeploymentHandle
 
-from app import db
+from app import db, figures
 from app.events.relay import Relay
 from app.events.sinks.invalidator import Invalidator
 from app.jobs import housekeeping
@@ -18,9 +18,8 @@ from app.sla import jobs as sla
 from app.triage import watch
 from config import environment
 from config.profile import Profile
-from deployments import composition
+from deployments import composition, observation
 from deployments.remote import RemoteTriager
-from monitoring import logs
 
 QUEUED = "queued_jobs"
 
@@ -28,7 +27,7 @@ QUEUED = "queued_jobs"
 @serve.deployment(graceful_shutdown_timeout_s=30)
 class Worker:
     async def __init__(self, profile: Profile, *, triage: DeploymentHandle) -> None:
-        logs.set_up()
+        observation.set_up()
         env = environment.read()
         self.pool = await composition.open_pool(profile, env)
         handlers = {
@@ -42,12 +41,15 @@ class Worker:
         relays = [Relay(self.pool, sink, profile.events) for sink in sinks]
         self.stop = asyncio.Event()
         self.run = [asyncio.create_task(part.run(self.stop)) for part in (runner, *relays)]
+        self.run.append(asyncio.create_task(figures.keep(self.pool, list(handlers), self.stop)))
 
     def check_health(self) -> None:
         """Raises when a part has ended, so that Serve replaces this replica."""
         ended = next((part for part in self.run if part.done()), None)
         if ended and not self.stop.is_set():
-            raise RuntimeError("the job runner or the events' relay has ended") from ended.exception()
+            raise RuntimeError(
+                "the job runner, the events' relay or the figures have ended"
+            ) from ended.exception()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """How many jobs wait; `replicas_for_queue` scales on it."""

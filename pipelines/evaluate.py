@@ -12,7 +12,7 @@ from config.profile import ProfileError
 from models.embedding.onnx import ModelNotFound
 from models.loading.documents import SourceError
 from models.retrieval.store import StoreUnavailable
-from pipelines import console
+from pipelines import console, observation
 from pipelines.evaluation import retrieval, triage
 
 EXPECTED = (
@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         one.set_defaults(run=kind.run)
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        with observation.batch("evaluate"):
+            return int(options.run(options))
     except EXPECTED as error:
         return console.failed(error)
     except KeyboardInterrupt:

@@ -22,7 +22,8 @@ from models.embedding.onnx import ModelNotFound
 from models.loading import sources
 from models.loading.documents import SourceError
 from models.retrieval.store import StoreUnavailable
-from pipelines import console
+from monitoring import metrics
+from pipelines import console, observation
 from pipelines.indexing.run import TooManyChunks
 from pipelines.indexing.service import index_sources
 from pipelines.indexing.summary import Summary
@@ -50,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # as Ctrl-C: nothing stays behind
     try:
-        summary = run(options.source, full=options.full)
+        with observation.batch("index"):
+            summary = run(options.source, full=options.full)
+            for what in ("chunks", "embedded", "deleted"):
+                metrics.INDEXED_CHUNKS.set(getattr(summary, what), what=what)
         if options.json:
             options.json.write_text(json.dumps(summary.as_json(), indent=2) + "\n")
     except EXPECTED as error:

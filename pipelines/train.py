@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from pipelines import observation
 from pipelines.training import triage
 
 
@@ -14,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_arguments(subject)
         subject.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
-    return int(args.run(args))
+    with observation.batch("train"):
+        return int(args.run(args))
 
 
 if __name__ == "__main__":

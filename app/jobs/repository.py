@@ -235,6 +235,23 @@ async def depths(conn: Connection) -> tuple[dict[str, dict[JobStatus, int]], flo
     return counts, oldest_s
 
 
+async def waiting(conn: Connection) -> list[tuple[str, int, float, int]]:
+    """Of each kind: jobs that could run now, seconds the oldest has waited, and how many are dead."""
+    rows = await conn.fetch(
+        """
+        SELECT kind,
+               count(*) FILTER (WHERE status = 'queued') AS due,
+               coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE status = 'queued')), 0)::float8
+                   AS age,
+               count(*) FILTER (WHERE status = 'dead') AS dead
+          FROM jobs
+         WHERE (status = 'queued' AND run_at <= now()) OR status = 'dead'
+         GROUP BY kind
+        """
+    )
+    return [(row["kind"], row["due"], row["age"], row["dead"]) for row in rows]
+
+
 async def due(conn: Connection) -> int:
     """Over a partial index, which holds only what waits."""
     count: int = await conn.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued' AND run_at <= now()")

@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from app import db
-from app.jobs import repository
+from app.jobs import observation, repository
 from app.jobs.schemas import Handler, Job
 from config.profile import JobSettings
 
@@ -83,8 +83,9 @@ class Runner:
 
     async def _work(self, job: Job) -> None:
         try:
-            async with asyncio.timeout(self._settings.timeout_s):
-                await self._handle(job)
+            with observation.run(job):
+                async with asyncio.timeout(self._settings.timeout_s):
+                    await self._handle(job)
         except LeaseLost:
             log.warning("job ran elsewhere meanwhile, nothing written", kind=job.kind, job=str(job.id))
         except Exception as error:  # whatever a handler raises is that job's failure, not the runner's

@@ -60,3 +60,8 @@ async def replay(conn: Connection, job_id: UUID) -> None:
 async def depth(conn: Connection) -> int:
     """How many jobs could run now; the autoscaling policy divides them among workers."""
     return await repository.due(conn)
+
+
+async def waiting(conn: Connection) -> list[tuple[str, int, float, int]]:
+    """Of each kind: jobs that could run now, seconds the oldest has waited, and how many are dead."""
+    return await repository.waiting(conn)

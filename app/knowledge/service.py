@@ -1,6 +1,7 @@
 """Searching and reading the knowledge base as one person may."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from app import db
@@ -19,6 +20,7 @@ from app.knowledge.schemas import (
 )
 from app.state import State
 from models.retrieval.passages import Filters
+from monitoring import metrics
 
 
 class ArticleNotFound(NotFound):
@@ -80,3 +82,11 @@ async def indexes(conn: Connection, who: Identity) -> list[Index]:
     if not who.is_staff:
         raise IndexesAreForStaff
     return await repository.indexes(conn)
+
+
+async def gauge(conn: Connection) -> None:
+    """Set the gauges of the indexes as they are now."""
+    for index in await repository.indexes(conn):
+        if index.active:
+            age = datetime.now(UTC) - index.updated_at
+            metrics.INDEX_AGE.set(max(0.0, age.total_seconds()), index=index.name)

@@ -73,3 +73,22 @@ async def kept_answer(conn: Connection, answer_id: UUID) -> KeptAnswer | None:
         answer_id,
     )
     return KeptAnswer.model_validate(dict(row)) if row else None
+
+
+async def recent(conn: Connection, seconds: float) -> dict[str, float]:
+    """Of the last `seconds`: answers, of these abstained and degraded, p95 (ms), tokens, US dollars."""
+    row = await conn.fetchrow(
+        """
+        SELECT count(*)::float8 AS answers,
+               (count(*) FILTER (WHERE outcome = 'abstained'))::float8 AS abstained,
+               (count(*) FILTER (WHERE outcome = 'degraded'))::float8 AS degraded,
+               coalesce(percentile_cont(0.95) WITHIN GROUP (
+                   ORDER BY (latency_ms ->> 'total')::float8), 0)::float8 AS p95_ms,
+               coalesce(sum(prompt_tokens + completion_tokens), 0)::float8 AS tokens,
+               coalesce(sum(cost_usd), 0)::float8 AS cost_usd
+          FROM ai_responses
+         WHERE created_at > now() - make_interval(secs => $1)
+        """,
+        seconds,
+    )
+    return dict(row) if row else {}

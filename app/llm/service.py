@@ -146,3 +146,8 @@ async def kept_answers(
 
 async def kept_answer(conn: Connection, answer_id: UUID) -> KeptAnswer | None:
     return await repository.kept_answer(conn, answer_id)
+
+
+async def recent(conn: Connection, seconds: float) -> dict[str, float]:
+    """Key figures of the answers of the last `seconds`."""
+    return await repository.recent(conn, seconds)

@@ -18,6 +18,7 @@ from app.tickets.followers import Happening
 from app.tickets.schemas import Priority
 from app.tickets.service import actor
 from app.tickets.states import ENDED
+from monitoring import metrics
 
 SWEEP_BATCH = 50
 """Tickets that one sweep looks at: it holds them locked until all are done, about 1.2 ms each."""
@@ -194,6 +195,8 @@ async def observe(conn: Connection, ticket_id: UUID, what: Happening, *, now: da
 
 async def _say(conn: Connection, ticket_id: UUID, situation: Situation, mark: Mark) -> None:
     kind = "sla_breached" if mark.percent == BREACH else "sla_warning"
+    if mark.percent == BREACH:
+        metrics.SLA_BREACHES.add_if_committed(clock=mark.kind)
     policy = situation.policy.name if situation.policy else None
     data: dict[str, JsonValue] = {"clock": mark.kind, "percent": mark.percent, "policy": policy}
     await desk.note(conn, ticket_id, "system:sla", kind, data)

@@ -9,6 +9,7 @@ from app.tickets import history, repository
 from app.tickets.schemas import Assignment, BacklogJob, Ticket
 from app.tickets.service import actor, get, locked, wake_routing
 from app.tickets.states import ENDED
+from monitoring import metrics
 
 
 class TicketTaken(Conflict):
@@ -53,4 +54,5 @@ async def _give(conn: Connection, who: Identity, ticket_id: UUID, to: UUID | Non
     if not await repository.is_staff(conn, to):
         raise UnknownAssignee
     await repository.set_assignee(conn, ticket_id, to)
+    metrics.ASSIGNMENTS.add_if_committed(by="person")
     await history.record(conn, ticket_id, actor(who), "assigned", {"assignee": str(to)})

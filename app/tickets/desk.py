@@ -9,6 +9,7 @@ from app.db import Connection
 from app.tickets import followers, history, repository
 from app.tickets.schemas import PRIORITIES, BacklogJob, Decision, Ticket, TicketPatch
 from app.tickets.service import wake_routing
+from monitoring import metrics
 
 
 async def read(conn: Connection, ticket_id: UUID) -> Ticket | None:
@@ -45,6 +46,7 @@ async def record_triage(conn: Connection, ticket_id: UUID, decision: Decision) -
 async def assign(conn: Connection, ticket_id: UUID, user_id: UUID, score: dict[str, JsonValue]) -> None:
     """Give the ticket to an agent; `score` says why."""
     await repository.set_assignee(conn, ticket_id, user_id)
+    metrics.ASSIGNMENTS.add_if_committed(by="routing")
     data: dict[str, JsonValue] = {"assignee": str(user_id), "score": score}
     await history.record(conn, ticket_id, "system:routing", "assigned", data)
 

@@ -26,6 +26,7 @@ from app.tickets.schemas import (
 from app.tickets.states import ENDED, REOPENED_BY_REPLY, TRANSITIONS, Status, legal
 from app.triage import service as triage
 from app.triage.schemas import Correction
+from monitoring import metrics
 
 TRIAGE_TICKET = "triage_ticket"
 ASSIGN_BACKLOG = "assign_backlog"
@@ -66,6 +67,7 @@ async def create(
         if not fresh:
             return await get(conn, who, ticket_id)
     ticket_id = await repository.add(conn, ticket_id, who.id, draft)
+    metrics.TICKETS_CREATED.add_if_committed(priority=draft.priority or "unset")
     await history.record(conn, ticket_id, actor(who), "created", {"priority": draft.priority})
     payload = TicketJob(ticket_id=ticket_id).model_dump(mode="json")
     await jobs.enqueue(conn, TRIAGE_TICKET, payload, dedupe_key=str(ticket_id))

@@ -19,6 +19,7 @@ from models.prompts import answer as prompt
 from models.prompts.tokens import TokenCounter
 from models.retrieval.passages import Passage, Retrieval
 from models.retrieval.retriever import Retriever
+from monitoring import metrics
 
 NOT_FOUND = (
     "I could not find an answer to this in the knowledge base. "
@@ -87,6 +88,7 @@ class Answerer:
                 async for event in self._cite(result, found):
                     yield event
         result.latency_ms["total"] = _ms_since(started)
+        _count(result.outcome)
         yield Event("done", self._done(question, result))
 
     async def _write(
@@ -180,6 +182,12 @@ class Answerer:
             "attempts": attempts,
             "passages": [{"chunk_id": p.chunk_id, "score": p.score} for p in result.used],
         }
+
+
+def _count(outcome: Outcome) -> None:
+    metrics.ANSWERS.add(outcome=outcome)
+    if outcome == "abstained":
+        metrics.ANSWERS_ABSTAINED.add()
 
 
 def citation(passage: Passage) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.embedding.protocol import Embedder
 from models.retrieval.passages import Passage
+from monitoring import metrics
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 MAX_SENTENCES = 8
@@ -33,4 +34,6 @@ async def credited(
     vectors = await embedder.embed([*sentences, *(passage.text for passage in passages)])
     closest = (vectors[: len(sentences)] @ vectors[len(sentences) :].T).max(axis=0)
     order = [int(i) for i in np.argsort(-closest, kind="stable") if closest[i] >= closeness]
+    if not order:
+        metrics.ANSWERS_UNGROUNDED.add()
     return [passages[i] for i in order] or [passages[0]]

@@ -18,6 +18,7 @@ from models.llm import continuation, estimates
 from models.llm.breaker import Breaker
 from models.llm.errors import FATAL, REFUSALS, NoProviderLeft, ProviderError, Reason
 from models.llm.masking import Mask
+from models.llm.observation import observed
 from models.llm.protocol import Attempt, ChatProvider, ChatRequest, Chunk, ProviderStatus, Usage
 from models.llm.retries import Retries
 from models.llm.slots import Slots
@@ -100,7 +101,8 @@ class ChainCall:
         """The first try and its retries; what somebody has read is not tried again, only gone on with."""
         for tried in count():
             try:
-                async with aclosing(cast(Any, self._attempt(link, end))) as chunks:
+                attempt = observed(link.provider.name, link.model, self.attempts, self._attempt(link, end))
+                async with aclosing(cast(Any, attempt)) as chunks:
                     async for chunk in chunks:
                         yield chunk
                 return

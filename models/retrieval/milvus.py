@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -14,10 +15,12 @@ from models.retrieval.filters import expression
 from models.retrieval.milvus_schema import MAX_TAGS, all_ids, prepare
 from models.retrieval.passages import Filters
 from models.retrieval.store import Hit, Record, SparseVector, StoreUnavailable
+from monitoring import tracing
 
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what it also raises, with a traceback
 
 T = TypeVar("T")
+observed = partial(tracing.call_of, "milvus")
 DOWN = (MilvusException, grpc.RpcError, grpc.aio.AioRpcError, OSError, TimeoutError)
 OTHER = {"dense": "sparse", "sparse": "dense"}
 RECONNECT = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2_000}
@@ -46,18 +49,21 @@ class MilvusStore:
             self.write_timeout_s,
         )
 
+    @observed("upsert")
     async def upsert(self, records: Sequence[Record]) -> None:
         client = await self._connected()
         for start in range(0, len(records), BATCH):
             rows = [_row(record) for record in records[start : start + BATCH]]
             await self._within(client.upsert(self.collection, rows), self.write_timeout_s)
 
+    @observed("delete")
     async def delete(self, chunk_ids: Sequence[str]) -> None:
         client = await self._connected()
         for start in range(0, len(chunk_ids), BATCH):
             ids = list(chunk_ids[start : start + BATCH])
             await self._within(client.delete(self.collection, ids=ids), self.write_timeout_s)
 
+    @observed("flush")
     async def flush(self) -> None:
         client = await self._connected()
         await self._within(client.flush(self.collection), self.write_timeout_s)
@@ -98,6 +104,7 @@ class MilvusStore:
             await self._client.close()
             self._client = None
 
+    @observed("search")
     async def _search(
         self, field: str, vector: Any, params: dict[str, Any], filters: Filters, limit: int
     ) -> list[Hit]:

@@ -19,6 +19,7 @@ from models.retrieval.library import CorpusStatistics, PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
 from models.retrieval.store import Hit, StoreUnavailable, VectorStore
 from models.retrieval.trace import Trace
+from monitoring import metrics
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Retriever:
                 found = await self._fetched(candidates, filters, wanted, trace)
                 if reranker and len(found.passages) > 1:
                     found = await self._reranked(reranker, query, found, trace)
+        metrics.RETRIEVAL_SCORE.observe(found.relevance)
         return Retrieval(
             passages=tuple(found.passages[:limit]),
             relevance=round(found.relevance, 4),

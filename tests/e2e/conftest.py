@@ -12,6 +12,7 @@ import pytest
 from config import environment
 from tests.e2e import vllm_server
 from tests.e2e.service import Service
+from tests.otlp import Receiver, receiver
 
 START_AND_ANSWER_S = 600
 """The first test waits for the service to start, which takes minutes on a busy machine."""
@@ -24,9 +25,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def service() -> Iterator[Service]:
+def spans() -> Iterator[Receiver]:
+    """Where the service sends every span."""
+    with receiver() as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def service(spans: Receiver) -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="es-e2e-") as folder:
         running = Service(Path(folder))
+        running.environ |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint,
+            "OTEL_TRACES_SAMPLER_ARG": "1",
+            "OTEL_BSP_SCHEDULE_DELAY": "500",
+        }
         try:
             running.start()
             yield running

@@ -1,0 +1,23 @@
+"""Metrics and one trace of a batch job, for as long as its process runs."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from monitoring import metrics, prometheus, tracing
+
+
+@contextmanager
+def batch(job: str) -> Iterator[None]:
+    """Around a job's work: pushed, scraped and traced where the environment says where to."""
+    tracing.set_up(f"eservice-{job}", str(os.getpid()), os.environ)
+    started = time.monotonic()
+    try:
+        with prometheus.batch(job, os.environ):
+            with tracing.span(f"batch {job}"):
+                yield
+            metrics.BATCH_DURATION.set(time.monotonic() - started, job=job)
+            metrics.BATCH_SUCCESS.set(time.time(), job=job)
+    finally:
+        tracing.shut_down()
