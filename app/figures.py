@@ -9,6 +9,7 @@ import structlog
 from app import db
 from app.jobs import observation as jobs
 from app.knowledge import service as knowledge
+from app.usage import service as usage
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +23,7 @@ async def keep(pool: db.Pool, kinds: Collection[str], stop: asyncio.Event) -> No
             async with db.transaction(pool) as conn:
                 await jobs.gauge(conn, kinds)
                 await knowledge.gauge(conn)
+                await usage.gauge(conn)
         except Exception as error:  # figures are no reason to end; the next look may succeed
             log.warning("figures not read", exc_info=error)
         with contextlib.suppress(TimeoutError):

@@ -152,11 +152,9 @@ LLM = Board(
             Panel(
                 "Cost of 24 hours",
                 "currencyUSD",
-                {
-                    "{{provider}} {{model}}": "sum by (provider, model) (increase(llm_cost_usd[1d]))",
-                    "budget": "llm:budget_usd:day",
-                },
+                {"{{provider}} {{model}}": "sum by (provider, model) (increase(llm_cost_usd[1d]))"},
             ),
+            Panel("Budgets spent", "percentunit", {"{{budget}}": "max by (budget) (llm_budget_spent_ratio)"}),
             Panel(
                 "Cost of an answer",
                 "currencyUSD",

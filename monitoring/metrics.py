@@ -67,6 +67,11 @@ LLM_TOKENS = counter(
     kind=Values("prompt", "completion"),
 )
 LLM_COST = counter("llm_cost_usd", "What attempts cost, in US dollars", provider=PROVIDER, model=MODEL)
+LLM_BUDGET = gauge(
+    "llm_budget_spent_ratio",
+    "Of each budget's limit, what its running period has come to, reservations included",
+    budget=Values(at_most=50, where="budgets that administrators made"),
+)
 LLM_FAILOVERS = counter(
     "llm_failovers",
     "Attempts at a provider because the one before it failed",

@@ -237,7 +237,9 @@ def prometheus(
         child.wait(20)
 
 
-def traffic(service: Service, customer: httpx.Client, agent: httpx.Client, pushed: str) -> None:
+def traffic(
+    service: Service, customer: httpx.Client, agent: httpx.Client, admin: httpx.Client, pushed: str
+) -> None:
     """Something of everything."""
     conversation = customer.post("/api/v1/chat/conversations", json={}).json()["id"]
     for question in ("How do I merge two vaults?", "What is the boiling point of tungsten on Mars?"):
@@ -245,6 +247,8 @@ def traffic(service: Service, customer: httpx.Client, agent: httpx.Client, pushe
     agent.post(
         "/v1/chat/completions", json={"model": "priced", "messages": [{"role": "user", "content": "Hello"}]}
     )
+    budget = {"name": "tests", "holder": "everybody", "period": "month", "limit_usd": 1, "hard_limit_usd": 2}
+    assert admin.put("/api/v1/admin/budgets/tests", json=budget).status_code == 200
     for _ in range(5):
         customer.post("/api/v1/tickets", json={"subject": "Billed twice", "body": "For the Team plan."})
         customer.get("/api/v1/tickets")
@@ -272,11 +276,12 @@ def test_every_metric_has_data_every_query_answers_every_rule_loads(
     service: Service,
     customer: httpx.Client,
     agent: httpx.Client,
+    admin: httpx.Client,
     asked: list[Received],
     prometheus: Prometheus,
     pushed: str,
 ) -> None:
-    traffic(service, customer, agent, pushed)
+    traffic(service, customer, agent, admin, pushed)
     missing: set[str] = set()
 
     def complete() -> bool:
