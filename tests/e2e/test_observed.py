@@ -250,8 +250,11 @@ def traffic(
     budget = {"name": "tests", "holder": "everybody", "period": "month", "limit_usd": 1, "hard_limit_usd": 2}
     assert admin.put("/api/v1/admin/budgets/tests", json=budget).status_code == 200
     for _ in range(5):
-        customer.post("/api/v1/tickets", json={"subject": "Billed twice", "body": "For the Team plan."})
-        customer.get("/api/v1/tickets")
+        made = customer.post(
+            "/api/v1/tickets", json={"subject": "Billed twice", "body": "For the Team plan."}
+        )
+        for _ in range(3):
+            customer.get(f"/api/v1/tickets/{made.json()['id']}")
     source = Path(__file__).parents[2] / "examples" / "knowledge"
     service.environ["ESERVICE_PUSHGATEWAY"] = pushed
     done = service.run("-m", "pipelines.index", "--source", str(source))
