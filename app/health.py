@@ -38,7 +38,7 @@ async def readyz(state: Current, response: Response) -> Readiness:
     """Whether this replica can serve, and how each part it leans on is."""
     checks: dict[str, Awaitable[object]] = {
         "redis": cache.is_up(state.redis),
-        "milvus": state.retriever.store.ping(),
+        state.retriever.store.name: state.retriever.store.ping(),
         "llm": state.chat_models.is_up(),
     }
     postgresql = asyncio.create_task(_postgresql(state))

@@ -60,6 +60,9 @@ class RerankerSettings(Settings):
 
 
 class RetrievalSettings(Settings):
+    store: Literal["milvus", "pgvector"] = Field(
+        "milvus", description="where vectors are kept; pgvector lies in the database itself"
+    )
     collection: str = "passages"
     candidates: int = Field(50, description="passages each of dense and sparse search returns")
     dense_weight: float = Field(0.8, ge=0, le=1, description="of z-scores; the rest is BM25's")

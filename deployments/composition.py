@@ -11,6 +11,7 @@ from app import cache, db
 from app.events.relay import Sink
 from app.events.sinks.redis_stream import RedisStream
 from app.knowledge.library import PostgresLibrary
+from app.knowledge.stores import open_store
 from app.providers.watch import Watch
 from config.environment import Environment
 from config.profile import Profile
@@ -18,7 +19,6 @@ from deployments.providers import Providers
 from models.embedding.protocol import Embedder
 from models.llm.catalogue import Catalogue
 from models.reranking.protocol import Reranker
-from models.retrieval.milvus import MilvusStore
 from models.retrieval.retriever import Retriever, RetrieverSettings
 
 
@@ -56,9 +56,7 @@ def retriever(
     settings = profile.retrieval
     return Retriever(
         embedder=embedder,
-        store=MilvusStore(
-            environment.require_milvus_uri(), collection=settings.collection, timeout_s=settings.timeout_s
-        ),
+        store=open_store(settings, environment),
         library=PostgresLibrary(pool, settings.collection),
         reranker=reranker if settings.rerank else None,
         settings=RetrieverSettings(**{f.name: getattr(settings, f.name) for f in fields(RetrieverSettings)}),

@@ -6,7 +6,7 @@ Milvus Lite does not have (`AllocTimestamp`); loading waits for them anyway.
 
 from typing import Any
 
-from pymilvus import DataType, MilvusClient
+from pymilvus import DataType, MilvusClient, MilvusException
 
 MAX_TAGS = 64
 MAX_TAG_BYTES = 512
@@ -47,6 +47,18 @@ def all_ids(uri: str, collection: str, timeout_s: float) -> set[str]:
     finally:
         client.close()
     return found
+
+
+def point(uri: str, collection: str, alias: str, timeout_s: float) -> None:
+    """Make the alias, or let it mean this collection instead of another."""
+    client = MilvusClient(uri=uri, timeout=timeout_s)
+    try:
+        try:
+            client.alter_alias(collection, alias, timeout=timeout_s)
+        except MilvusException:
+            client.create_alias(collection, alias, timeout=timeout_s)
+    finally:
+        client.close()
 
 
 def _dimensions(client: MilvusClient, collection: str, timeout_s: float) -> int:

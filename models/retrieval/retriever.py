@@ -129,7 +129,7 @@ class Retriever:
                 limit = self.settings.candidates
                 return vectors[0], await self.store.search_dense(vectors[0], filters=filters, limit=limit)
         except StoreUnavailable as error:
-            _without_store(error, trace)
+            self._without_store(error, trace)
             return vectors[0], None
 
     async def _sparse(
@@ -141,8 +141,12 @@ class Retriever:
             with trace.stage("search"):
                 return statistics, await self.store.search_sparse(terms, filters=filters, limit=limit)
         except StoreUnavailable as error:
-            _without_store(error, trace)
+            self._without_store(error, trace)
             return statistics, None
+
+    def _without_store(self, error: StoreUnavailable, trace: Trace) -> None:
+        log.warning("searching by keywords: %s", error)
+        trace.degrade(self.store.name)
 
     async def _embedded(self, texts: Sequence[str], trace: Trace) -> Vectors | None:
         try:
@@ -208,11 +212,6 @@ class Retriever:
         words = bm25.query_terms(query)
         statistics = await self.library.statistics(list(words))
         return any(bm25.coverage(words, p.embedded, statistics) >= ENOUGH_WORDS for p in passages)
-
-
-def _without_store(error: StoreUnavailable, trace: Trace) -> None:
-    log.warning("searching by keywords: %s", error)
-    trace.degrade("milvus")
 
 
 def split(passages: Sequence[Passage], depth: int) -> tuple[list[Passage], list[Passage]]:

@@ -49,6 +49,11 @@ class Hit:
 class VectorStore(Protocol):
     """One collection. Every call has a deadline and raises `StoreUnavailable` past it."""
 
+    @property
+    def name(self) -> str:
+        """What it is called where it is said to be down."""
+        ...
+
     async def ensure(self, dimensions: int) -> None:
         """Create the collection where it is missing; `ValueError` where it has other dimensions."""
         ...
@@ -77,6 +82,18 @@ class VectorStore(Protocol):
 
     async def ping(self) -> None:
         """Return if the store answers, raise `StoreUnavailable` if not."""
+        ...
+
+    async def capacity(self) -> int | None:
+        """How many chunks it holds before searches get slow; `None` where that is no concern."""
+        ...
+
+    async def publish(self, alias: str) -> None:
+        """Let `alias` mean this collection from now on, for whoever reads the store beside us."""
+        ...
+
+    async def drop(self) -> None:
+        """Forget the whole collection."""
         ...
 
     async def close(self) -> None: ...

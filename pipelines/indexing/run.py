@@ -19,9 +19,6 @@ from pipelines.indexing.summary import Summary
 from pipelines.indexing.work import Stored, Work
 from pipelines.indexing.writing import Writer
 
-LITE_CHUNKS = 20_000
-"""What embedded Milvus Lite holds before searches get slow: p50 10 ms at 10,000 chunks, 100 at 100,000."""
-
 Progress: TypeAlias = Callable[[Summary], None]
 
 

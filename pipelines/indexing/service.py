@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 from app import db
+from app.knowledge.stores import open_store
 from config.environment import Environment
 from config.profile import Profile
 from models.loading.sources import Source
-from models.retrieval.milvus import MilvusStore
 from pipelines.indexing import cluster
 from pipelines.indexing.compute import on_ray
-from pipelines.indexing.run import LITE_CHUNKS, Progress, Run, Settings
+from pipelines.indexing.run import Progress, Run, Settings
 from pipelines.indexing.summary import Summary
 
 
@@ -49,7 +49,7 @@ async def _index(
     dsn = environment.require_database_url()
     await db.migrate(dsn)
     pool = await db.connect(dsn, max_size=4, statement_timeout_s=profile.stores.statement_timeout_s)
-    store = MilvusStore(environment.require_milvus_uri(), settings.index)
+    store = open_store(profile.retrieval, environment)
     try:
         run = Run(
             pool=pool,
@@ -57,7 +57,7 @@ async def _index(
             settings=settings,
             compute=on_ray(settings.embedder, settings.chunking, embedders),
             summary=summary,
-            limit=LITE_CHUNKS if await store.is_lite() else None,
+            limit=await store.capacity(),
             progress=progress,
         )
         await run.index(sources, full=full)

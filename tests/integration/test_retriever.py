@@ -21,7 +21,7 @@ from config.environment import CHECKOUT
 from models.embedding.local import LocalEmbedder
 from models.reranking.late_interaction import LateInteraction
 from models.reranking.local import LocalReranker
-from models.retrieval.milvus import MilvusStore
+from models.retrieval.milvus import LITE_CHUNKS
 from models.retrieval.passages import Filters
 from models.retrieval.store import Record
 from tests.factories import person
@@ -218,6 +218,5 @@ async def test_the_sample_answers_its_own_questions_and_no_others(pool: db.Pool,
     assert len(missed) <= len(rows) // 20, missed
 
 
-async def test_milvus_store_is_lite(knowledge: Knowledge) -> None:
-    assert isinstance(knowledge.store, MilvusStore)
-    assert await knowledge.store.is_lite()
+async def test_milvus_lite_has_a_capacity(knowledge: Knowledge) -> None:
+    assert await knowledge.store.capacity() == LITE_CHUNKS

@@ -12,6 +12,7 @@ from config.embedded.stores import Addresses
 from models.retrieval.filters import quoted
 from models.retrieval.milvus import MilvusStore
 from models.retrieval.passages import Filters
+from models.retrieval.pgvector import PgVectorStore
 from models.retrieval.store import Hit, Record, SparseVector, StoreUnavailable, VectorStore
 
 DIMENSIONS = 8
@@ -30,13 +31,21 @@ AWKWARD = (
 )
 
 
-@pytest.fixture(params=["milvus"])
+@pytest.fixture(params=["milvus", "pgvector"])
 async def store(stores: Addresses, request: pytest.FixtureRequest) -> AsyncIterator[VectorStore]:
-    assert stores.milvus_uri
-    made = MilvusStore(stores.milvus_uri, f"test_{uuid.uuid4().hex}")
+    made = opened(request.param, stores, f"test_{uuid.uuid4().hex}")
     await made.ensure(DIMENSIONS)
     yield made
+    await made.drop()
     await made.close()
+
+
+def opened(kind: str, stores: Addresses, collection: str, timeout_s: float = 5.0) -> VectorStore:
+    assert stores.milvus_uri
+    assert stores.database_url
+    if kind == "milvus":
+        return MilvusStore(stores.milvus_uri, collection, timeout_s=timeout_s)
+    return PgVectorStore(stores.database_url, collection, timeout_s=timeout_s)
 
 
 def unit(seed: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
@@ -182,16 +191,41 @@ async def test_an_empty_store_finds_nothing(store: VectorStore) -> None:
     assert await store.search_dense(unit(1), filters=ALL, limit=5) == []
 
 
-async def test_a_store_that_is_down_says_so_in_time() -> None:
-    down = MilvusStore("http://127.0.0.1:9", "passages", timeout_s=1.0)
-    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:9"):
+DOWN = Addresses("postgresql://eservice:secret@127.0.0.1:9/x", None, "http://eservice:secret@127.0.0.1:9")
+
+
+@pytest.mark.parametrize("kind", ["milvus", "pgvector"])
+async def test_a_store_that_is_down_says_so_in_time(kind: str) -> None:
+    down = opened(kind, DOWN, "passages", timeout_s=1.0)
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:9") as caught:
         await down.search_dense(unit(1), filters=ALL, limit=5)
+    assert "secret" not in str(caught.value)
     with pytest.raises(StoreUnavailable):
         await down.ping()
 
 
-async def test_errors_do_not_repeat_the_password() -> None:
-    down = MilvusStore("http://eservice:secret@127.0.0.1:9", "passages", timeout_s=1.0)
-    with pytest.raises(StoreUnavailable) as caught:
-        await down.count()
-    assert "secret" not in str(caught.value)
+@pytest.mark.parametrize("kind", ["milvus", "pgvector"])
+async def test_a_collection_that_is_not_there_is_unavailable(stores: Addresses, kind: str) -> None:
+    missing = opened(kind, stores, f"missing_{uuid.uuid4().hex}")
+    with pytest.raises(StoreUnavailable):
+        await missing.search_sparse({1: 1.0}, filters=ALL, limit=5)
+    await missing.close()
+
+
+async def test_an_alias_moves_from_one_collection_to_another(store: VectorStore, stores: Addresses) -> None:
+    other = opened(store.name, stores, f"test_{uuid.uuid4().hex}")
+    await other.ensure(DIMENSIONS + 1)
+    alias = f"alias_{uuid.uuid4().hex}"
+    for each in (store, other, store):
+        await each.publish(alias)
+    await other.drop()
+    await other.close()
+
+
+async def test_filters_leave_enough_of_the_nearest(store: VectorStore) -> None:
+    """The nearest hundreds are somebody else's: a graph search must not stop among them."""
+    own = range(0, 1200, 100)
+    await store.upsert([record(n, audiences=["agents"] if n in own else ["public"]) for n in range(1200)])
+    await store.flush()
+    hits = await store.search_dense(unit(1), filters=Filters(audiences=frozenset({"agents"})), limit=len(own))
+    assert ids(hits) == {f"c{n}" for n in own}
