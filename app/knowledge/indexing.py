@@ -67,8 +67,9 @@ async def ensure_index(conn: Connection, name: str, *, embedder: str, dimensions
         return (row["embedder"], row["chunker"]) == (embedder, chunker)
     await conn.execute(
         """
-        INSERT INTO indexes (name, embedder, dimensions, chunker, active)
-        VALUES ($1, $2, $3, $4, NOT EXISTS (SELECT FROM indexes WHERE active))
+        INSERT INTO indexes (name, embedder, dimensions, chunker, active, status)
+        SELECT $1, $2, $3, $4, first, CASE WHEN first THEN 'live' ELSE 'building' END
+          FROM (SELECT NOT EXISTS (SELECT FROM indexes WHERE active) AS first) AS state
         """,
         name,
         embedder,
@@ -94,24 +95,38 @@ async def settle_index(conn: Connection, name: str, *, embedder: str, dimensions
 
 
 async def known(conn: Connection, index: str) -> dict[tuple[str, str], Known]:
-    """Every stored article, by source and slug."""
+    """Every stored article as this index holds it, by source and slug."""
+    return await _known(conn, index, None)
+
+
+async def known_among(
+    conn: Connection, index: str, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Known]:
+    """The same for these alone."""
+    return await _known(conn, index, [f"{source}\n{slug}" for source, slug in keys])
+
+
+async def _known(conn: Connection, index: str, wanted: list[str] | None) -> dict[tuple[str, str], Known]:
     rows = await conn.fetch(
         """
-        SELECT a.id, a.source, a.slug, encode(a.content_hash, 'hex') AS content_hash,
-               a.audiences, a.products, a.topics, a.language,
+        SELECT a.id, a.source, a.slug, coalesce(encode(i.content_hash, 'hex'), '') AS content_hash,
+               i.attributes,
                coalesce(array_agg(c.id) FILTER (WHERE c.id IS NOT NULL), '{}') AS chunk_ids
           FROM articles a
+          LEFT JOIN indexed_articles i ON i.article_id = a.id AND i.index_name = $1
           LEFT JOIN chunks c ON c.article_id = a.id AND c.index_name = $1
-         GROUP BY a.id
+         WHERE $2::text[] IS NULL OR a.source || E'\\n' || a.slug = ANY ($2)
+         GROUP BY a.id, i.index_name, i.article_id
         """,
         index,
+        wanted,
         timeout=60,
     )
     return {
         (row["source"], row["slug"]): Known(
             row["id"],
             row["content_hash"],
-            (tuple(row["audiences"]), tuple(row["products"]), tuple(row["topics"]), row["language"]),
+            tuple(tuple(v) if isinstance(v, list) else v for v in row["attributes"] or ()),
             frozenset(row["chunk_ids"]),
         )
         for row in rows
@@ -141,14 +156,21 @@ def _document(fields: dict[str, Any]) -> Document:
     return Document(**{**fields, **lists})
 
 
-async def write(conn: Connection, index: str, changes: Sequence[Change]) -> None:
-    """These articles, and their chunks as they are now in place of those before."""
-    await conn.execute(
-        "DELETE FROM chunks WHERE index_name = $1 AND article_id = ANY ($2::uuid[])",
-        index,
+async def unchanged(conn: Connection, changes: Sequence[Change]) -> list[Change]:
+    """Those whose article is still as it was cut, and stays so until the transaction ends.
+
+    An edit that came in between is indexed on its own account: an older state must not replace it.
+    """
+    rows = await conn.fetch(
+        "SELECT id, encode(content_hash, 'hex') AS hash FROM articles WHERE id = ANY ($1::uuid[]) FOR SHARE",
         [change.article_id for change in changes],
-        timeout=60,
     )
+    there = {row["id"]: row["hash"] for row in rows}
+    return [change for change in changes if there.get(change.article_id) == change.content_hash]
+
+
+async def put_articles(conn: Connection, changes: Sequence[Change]) -> None:
+    """These articles as their source has them now."""
     await conn.execute(
         """
         INSERT INTO articles AS a (id, source, slug, title, summary, url, body, products, topics, language,
@@ -170,6 +192,16 @@ async def write(conn: Connection, index: str, changes: Sequence[Change]) -> None
         [_article_row(change) for change in changes],
         timeout=60,
     )
+
+
+async def write(conn: Connection, index: str, changes: Sequence[Change]) -> None:
+    """These articles' chunks as they are now, in place of those before."""
+    await conn.execute(
+        "DELETE FROM chunks WHERE index_name = $1 AND article_id = ANY ($2::uuid[])",
+        index,
+        [change.article_id for change in changes],
+        timeout=60,
+    )
     await conn.execute(
         """
         INSERT INTO chunks (index_name, id, article_id, position, title, section, text, tokens, stems)
@@ -181,6 +213,18 @@ async def write(conn: Connection, index: str, changes: Sequence[Change]) -> None
         index,
         [_chunk_row(change, chunk) for change in changes for chunk in change.chunks],
         timeout=60,
+    )
+    await conn.executemany(
+        """
+        INSERT INTO indexed_articles (index_name, article_id, content_hash, attributes)
+        VALUES ($1, $2, decode($3, 'hex'), $4)
+        ON CONFLICT (index_name, article_id) DO UPDATE
+           SET content_hash = excluded.content_hash, attributes = excluded.attributes
+        """,
+        [
+            (index, change.article_id, change.content_hash, list(attributes(change.document)))
+            for change in changes
+        ],
     )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection
-from app.knowledge.schemas import Article, ArticleSummary, Index
+from app.knowledge.schemas import Article, ArticleSummary
 from models.retrieval.library import CorpusStatistics
 from models.retrieval.passages import Filters, Passage
 
@@ -134,7 +134,3 @@ async def readable(conn: Connection, article_ids: list[UUID], audiences: frozens
         list(audiences),
     )
     return {row["id"] for row in rows}
-
-
-async def indexes(conn: Connection) -> list[Index]:
-    return [Index(**row) for row in await conn.fetch("SELECT * FROM indexes ORDER BY name")]

@@ -1,7 +1,7 @@
 """What the knowledge endpoints take and give."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -95,7 +95,11 @@ class Index(BaseModel):
     dimensions: int
     chunker: str
     active: bool
+    status: Literal["building", "ready", "refused", "live", "standby"]
     chunks: int
+    gate: dict[str, Any] | None = Field(description="how it did against the index that answered then")
+    error: str | None = Field(description="why its build stands still")
+    promoted_at: datetime | None
     created_at: datetime
     updated_at: datetime
 

@@ -9,7 +9,7 @@ from app.auth import readers
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Forbidden, NotFound
-from app.knowledge import repository
+from app.knowledge import repository, versions
 from app.knowledge.schemas import (
     Article,
     ArticleSummary,
@@ -81,12 +81,12 @@ async def article(conn: Connection, who: Identity, article_id: UUID) -> Article:
 async def indexes(conn: Connection, who: Identity) -> list[Index]:
     if not who.is_staff:
         raise IndexesAreForStaff
-    return await repository.indexes(conn)
+    return await versions.every(conn)
 
 
 async def gauge(conn: Connection) -> None:
     """Set the gauges of the indexes as they are now."""
-    for index in await repository.indexes(conn):
+    for index in await versions.every(conn):
         if index.active:
             age = datetime.now(UTC) - index.updated_at
             metrics.INDEX_AGE.set(max(0.0, age.total_seconds()), index=index.name)

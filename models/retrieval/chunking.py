@@ -12,6 +12,7 @@ from models.retrieval.terms import VERSION as TERMS_VERSION
 Sizer: TypeAlias = Callable[[Sequence[str]], list[int]]
 """How many tokens each text has."""
 
+STRUCTURE = "structure-1"
 PREFIX_TOKENS = 64
 """What title and headings may add to a chunk where it is embedded; the rest of them is cut."""
 
@@ -26,7 +27,15 @@ class Chunking:
 
     @property
     def version(self) -> str:
-        return f"structure-1:{self.tokens}:{self.overlap_sentences}:{self.least}:{TERMS_VERSION}"
+        return f"{STRUCTURE}:{self.tokens}:{self.overlap_sentences}:{self.least}:{TERMS_VERSION}"
+
+    @classmethod
+    def parse(cls, version: str) -> "Chunking":
+        """How an index was cut, by its `version`; `ValueError` where this code cuts in another way."""
+        structure, *numbers, terms = version.split(":")
+        if structure != STRUCTURE or terms != TERMS_VERSION or len(numbers) != 3:
+            raise ValueError(f"{version!r} is not how this version of eService cuts: build a new index")
+        return cls(*map(int, numbers))
 
 
 @dataclass(frozen=True, slots=True)

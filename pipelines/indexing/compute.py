@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
+from app.knowledge.planning import Result, Stored
 from models.loading.documents import Document
 from models.loading.sources import Part
 from models.retrieval.chunking import Chunking
 from pipelines.indexing.stages import DOCUMENTS, Cut, Embed, EmbedderOptions, column
-from pipelines.indexing.work import Result, Stored
 
 Item: TypeAlias = Part | tuple[str, Document]
 Compute: TypeAlias = Callable[[Sequence[Item], Stored], Iterator[list[Result]]]

@@ -1,13 +1,19 @@
 """Indexes sources: reads and cuts them, embeds what changed on Ray Data, writes it to both stores."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast, get_args
 
 from app import db
-from app.knowledge import indexing
+from app.knowledge import indexing, versions
+from app.knowledge.planning import Stored, Work
+from app.knowledge.schemas import Index
+from app.knowledge.writing import Writer
 from config.environment import Environment
 from config.profile import Profile
+from models.embedding.onnx import Precision
 from models.loading.documents import SourceError
 from models.loading.sources import Source
 from models.retrieval.chunking import Chunking
@@ -16,8 +22,9 @@ from pipelines.indexing.compute import Compute, Item
 from pipelines.indexing.seen import Seen
 from pipelines.indexing.stages import EmbedderOptions
 from pipelines.indexing.summary import Summary
-from pipelines.indexing.work import Stored, Work
-from pipelines.indexing.writing import Writer
+
+PAGE = 2_000
+"""Articles read from PostgreSQL at once, about 10 MB: memory stays flat however many there are."""
 
 Progress: TypeAlias = Callable[[Summary], None]
 
@@ -28,6 +35,10 @@ def _silent(_: Summary) -> None:
 
 class TooManyChunks(RuntimeError):
     """The embedded vector store is full; name a Milvus cluster in MILVUS_URI."""
+
+
+class Unfinished(RuntimeError):
+    """The time given to this run is over; run it again to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,26 @@ class Settings:
             ),
             dimensions=embedder.dimensions,
             chunking=Chunking(retrieval.chunk_tokens, retrieval.chunk_overlap_sentences),
+        )
+
+    @classmethod
+    def of_index(cls, index: Index, profile: Profile, environment: Environment) -> "Settings":
+        """How this index is made; `ValueError` where this code cuts in another way than it was cut."""
+        model, precision, max_tokens = index.embedder.rsplit(":", 2)
+        if precision not in get_args(Precision):
+            raise ValueError(
+                f"index {index.name} was embedded by {index.embedder!r}, which is not known here"
+            )
+        return cls(
+            index=index.name,
+            embedder=EmbedderOptions(
+                environment.models / model,
+                cast(Precision, precision),
+                profile.embedder.threads,
+                int(max_tokens),
+            ),
+            dimensions=index.dimensions,
+            chunking=Chunking.parse(index.chunker),
         )
 
     @property
@@ -75,6 +106,8 @@ class Run:
     summary: Summary
     limit: int | None = None
     progress: Progress = _silent
+    until: float = math.inf
+    """When to stop, by `time.monotonic`; what was written stays, and the next run goes on from there."""
 
     async def index(self, sources: Sequence[Source], *, full: bool = False) -> None:
         """Bring the index up to date; with `full`, articles that vanished from these sources go.
@@ -91,11 +124,25 @@ class Run:
             _insist(sources, seen, self.summary)
             if full:
                 await self._forget(writer, stored, {source.key for source in sources} - seen.incomplete, seen)
-            rest = {key for key, known in stored.items() if known.unembedded and key not in seen.documents}
-            if rest:
-                await self._pass(writer, await indexing.documents(held, rest), stored, seen)
+            await self._rest(held, writer, stored, seen)
             await self.store.flush()
             await indexing.settle_index(held, self.settings.index, **self.settings.description)
+
+    async def catch_up(self) -> None:
+        """Bring the index up to date with the articles in PostgreSQL: what it holds already is kept.
+
+        A build that was killed goes on like this; what had been written is not embedded again.
+        """
+        await self.index([])
+
+    async def _rest(self, held: db.Connection, writer: Writer, stored: Stored, seen: Seen) -> None:
+        """What the sources did not bring: edits made elsewhere, vectors that were lost."""
+        keys = {key for key, known in stored.items() if known.unembedded}
+        keys |= set(await versions.stale(held, self.settings.index))
+        wanted = sorted(keys - seen.documents)
+        for start in range(0, len(wanted), PAGE):
+            documents = await indexing.documents(held, wanted[start : start + PAGE])
+            await self._pass(writer, documents, stored, seen, from_source=False)
 
     async def _stored(self, held: db.Connection, writer: Writer, *, always: bool) -> Stored:
         """What is stored, and which of its vectors are missing or of another embedder."""
@@ -108,15 +155,19 @@ class Run:
             for key, known in stored.items()
         }
 
-    async def _pass(self, writer: Writer, items: Sequence[Item], stored: Stored, seen: Seen) -> None:
+    async def _pass(
+        self, writer: Writer, items: Sequence[Item], stored: Stored, seen: Seen, *, from_source: bool = True
+    ) -> None:
         for results in self.compute(items, stored):
             new = [each for each in results if seen.note(each, self.summary)]
             works = [each for each in new if isinstance(each, Work)]
             await self._check_room(works, stored)
-            await writer.write(works)
+            await writer.write(works, from_source=from_source)
             for each in new:
                 self.summary.note(each)
             self.progress(self.summary)
+            if time.monotonic() > self.until:
+                raise Unfinished
 
     async def _check_room(self, works: Sequence[Work], stored: Stored) -> None:
         if self.limit is None or not works:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from app.knowledge.planning import Result, Skipped
 from models.loading.documents import Problem
 from pipelines.indexing.summary import Summary
-from pipelines.indexing.work import Result, Skipped
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from app.knowledge.planning import Skipped, Stored, Unchanged, Work, plan
 from models.embedding.onnx import OnnxEmbedder, Precision, find
 from models.loading.documents import Document, Problem
 from models.loading.sources import Part
 from models.retrieval.chunking import Chunking
-from pipelines.indexing.work import Skipped, Stored, Unchanged, Work, plan
 
 Batch = dict[str, np.ndarray[Any, Any]]
 DOCUMENTS = 8

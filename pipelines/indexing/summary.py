@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.knowledge.planning import Skipped, Unchanged, Work
 from models.loading.documents import Problem
-from pipelines.indexing.work import Skipped, Unchanged, Work
 
 
 @dataclass(slots=True)

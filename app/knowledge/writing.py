@@ -11,9 +11,9 @@ from uuid import UUID
 from app import db
 from app.knowledge import indexing
 from app.knowledge.indexing import Known
+from app.knowledge.planning import Work
 from models.retrieval.bm25 import document_vector
 from models.retrieval.store import Record, VectorStore
-from pipelines.indexing.work import Work
 
 
 class Writer:
@@ -22,13 +22,19 @@ class Writer:
         self._store = store
         self._index = index
 
-    async def write(self, works: Sequence[Work]) -> None:
+    async def write(self, works: Sequence[Work], *, from_source: bool = True) -> None:
+        """`from_source`: the articles themselves are new; else only what the index holds of them is."""
         if not works:
             return
         await self._store.upsert([record for work in works for record in records(work)])
         async with db.transaction(self._pool) as conn:
-            await indexing.write(conn, self._index, [work.change for work in works])
-        await self._store.delete([chunk_id for work in works for chunk_id in work.change.gone])
+            changes = [work.change for work in works]
+            if from_source:
+                await indexing.put_articles(conn, changes)
+            else:
+                changes = await indexing.unchanged(conn, changes)
+            await indexing.write(conn, self._index, changes)
+        await self._store.delete([chunk_id for change in changes for chunk_id in change.gone])
 
     async def forget(self, articles: Sequence[Known]) -> None:
         """Delete articles that vanished from their source."""

@@ -1,0 +1,114 @@
+"""The quality gate: a new index version must answer stored questions no worse than the one it replaces.
+
+Both answer the same questions through the production retriever. The difference in nDCG@10, question by
+question, is resampled (paired bootstrap: Sakai 2006, "Evaluating evaluation metrics based on the bootstrap");
+the version passes where the lower end of the 95 % interval is above -`MARGIN`. Without enough stored
+questions, articles are asked for by their titles as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app import db
+from app.auth.readers import AUDIENCES
+from app.knowledge import versions
+from app.knowledge.library import PostgresLibrary
+from app.knowledge.schemas import Index
+from app.knowledge.stores import open_store
+from config.environment import Environment
+from config.profile import Profile
+from models.embedding.local import LocalEmbedder
+from models.retrieval.passages import Filters
+from models.retrieval.retriever import Retriever, RetrieverSettings
+from pipelines.evaluation.ranking import DEPTH, Figures
+from pipelines.indexing.run import Settings
+
+MARGIN = 0.02
+ENOUGH = 50
+"""Stored questions from which they alone count."""
+AT_LEAST = 10
+AT_MOST = 500
+RESAMPLES = 5_000
+EVERYTHING = Filters(audiences=AUDIENCES["admin"])
+
+Question = tuple[str, list[UUID]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """nDCG@10 of both versions; `low` and `high` bound the difference, candidate less live."""
+
+    questions: int
+    stored: int
+    live: float
+    candidate: float
+    low: float
+    high: float
+    passed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        figures = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        return figures | {"margin": MARGIN, "metric": "ndcg@10"}
+
+
+async def judge(
+    pool: db.Pool, profile: Profile, environment: Environment, candidate: Index, live: Index | None
+) -> Verdict:
+    """A first index has nothing to be worse than, and passes."""
+    if live is None or live.name == candidate.name:
+        return Verdict(0, 0, 0.0, 0.0, 0.0, 0.0, True)
+    async with pool.acquire(timeout=5) as conn:
+        stored = (await versions.questions(conn))[-AT_MOST:]
+        titles = [] if len(stored) >= ENOUGH else await versions.titles(conn, AT_MOST // 2)
+    asked = [*stored, *titles]
+    old, new = [await _scores(pool, profile, environment, index, asked) for index in (live, candidate)]
+    return verdict(old, new, stored=len(stored))
+
+
+def verdict(old: Sequence[float], new: Sequence[float], *, stored: int) -> Verdict:
+    """By question, in the same order. Fewer than `AT_LEAST` questions prove nothing: it does not pass."""
+    before, after = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
+    if len(before) < AT_LEAST:
+        return Verdict(len(before), stored, 0.0, 0.0, -1.0, 1.0, False)
+    low, high = interval(after - before)
+    means = float(before.mean()), float(after.mean())
+    return Verdict(len(before), stored, *means, low, high, low >= -MARGIN)
+
+
+def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of their mean; the same for the same differences."""
+    rng = np.random.default_rng(0)
+    picked = rng.integers(0, len(differences), (RESAMPLES, len(differences)))
+    low, high = np.percentile(differences[picked].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+async def _scores(
+    pool: db.Pool, profile: Profile, environment: Environment, index: Index, asked: Sequence[Question]
+) -> list[float]:
+    chosen = profile.retrieval
+    settings = RetrieverSettings(**{f.name: getattr(chosen, f.name) for f in fields(RetrieverSettings)})
+    embedder = LocalEmbedder(Settings.of_index(index, profile, environment).embedder.open())
+    store = open_store(chosen, environment, index.name)
+    retriever = Retriever(
+        embedder=embedder,
+        store=store,
+        library=PostgresLibrary(pool, index.name),
+        reranker=None,
+        settings=replace(settings, per_article=1),
+    )
+    try:
+        scores = []
+        for question, articles in asked:
+            found = await retriever.retrieve(question, filters=EVERYTHING, top_k=DEPTH, rerank=False)
+            gains = {str(article): 1 for article in articles}
+            scores.append(Figures.of([passage.article_id for passage in found.passages], gains).ndcg)
+        return scores
+    finally:
+        embedder.close()
+        await store.close()
