@@ -16,6 +16,7 @@ from app.auth.tokens import AccessTokens
 from app.budgets import endpoints as budgets
 from app.chat import endpoints as chat
 from app.knowledge import endpoints as knowledge
+from app.knowledge import index_endpoints, upload_endpoints, uploads
 from app.limits.headers import RateLimitHeaders
 from app.limits.limiter import Limiter
 from app.limits.requests import RequestLimits
@@ -34,6 +35,10 @@ from config.profile import Profile
 
 MIN_SECRET = 32
 """Bytes: an HS256 key shorter than its hash weakens it (RFC 7518, section 3.2)."""
+
+
+FORM_BYTES = 16 << 10
+"""What a form puts around the file in it."""
 
 
 class InsecureConfiguration(ValueError):
@@ -77,9 +82,15 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
     )
     for slice_ in slices:
         app.include_router(slice_.router)
+    for part in (index_endpoints, upload_endpoints):
+        app.include_router(part.router)
     problems.install(app)
     app.add_middleware(RateLimitHeaders)
-    app.add_middleware(BodyLimit, limit=profile.http.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        limit=profile.http.max_body_bytes,
+        others={upload_endpoints.router.prefix: uploads.LIMITS.size + FORM_BYTES},
+    )
     app.add_middleware(Admission, limit=profile.http.max_concurrent)
     if profile.http.cors_origins:
         app.add_middleware(

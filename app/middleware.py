@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -100,35 +101,39 @@ class Admission:
 class BodyLimit:
     """Refuses a body over `limit` bytes: at once by its Content-Length, else when it has come to that."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, others: Mapping[str, int] | None = None) -> None:
+        """`others` are paths with limits of their own."""
         self.app = app
         self.limit = limit
+        self.others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        limit = self.others.get(scope["path"], self.limit)
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.limit:
-            await _refuse(self._too_large(), scope, receive, send)
+        if length.isdigit() and int(length) > limit:
+            await _refuse(_too_large(limit), scope, receive, send)
             return
-        await self.app(scope, self._counted(receive), send)
+        await self.app(scope, self._counted(receive, limit), send)
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, limit: int) -> Receive:
         seen = 0
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.limit:
-                raise self._too_large()
+            if seen > limit:
+                raise _too_large(limit)
             return message
 
         return counted
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The request body is larger than {self.limit:,} bytes.", limit_bytes=self.limit)
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The request body is larger than {limit:,} bytes.", limit_bytes=limit)
 
 
 async def _refuse(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -27,7 +27,7 @@ from models.embedding.protocol import Embedder
 from models.llm.protocol import ChatModels, ChatProvider
 from models.prompts.tokens import TokenCounter
 from models.reranking.protocol import Reranker
-from models.retrieval.retriever import Retriever
+from models.retrieval.protocol import PassageRetriever
 from models.triage.protocol import Triager
 
 
@@ -50,7 +50,7 @@ class State:
     redis: Redis
     embedder: Embedder
     reranker: Reranker
-    retriever: Retriever
+    retriever: PassageRetriever
     assistant: Assistant
     chat_models: ChatModels
     triager: Triager
@@ -94,7 +94,7 @@ class State:
         await self.feed.close()
         await self.pool.close()
         await self.redis.aclose()
-        await self.retriever.store.close()
+        await self.retriever.close()
         await self.chat_models.close()
 
 

@@ -10,16 +10,24 @@ from redis.asyncio import Redis
 from app import cache, db
 from app.events.relay import Sink
 from app.events.sinks.redis_stream import RedisStream
+from app.knowledge import versions
+from app.knowledge.jobs import Tools
 from app.knowledge.library import PostgresLibrary
+from app.knowledge.schemas import Index
 from app.knowledge.stores import open_store
+from app.knowledge.updating import Updater
 from app.providers.watch import Watch
 from config.environment import Environment
 from config.profile import Profile
+from deployments import builds
 from deployments.providers import Providers
-from models.embedding.protocol import Embedder
+from deployments.remote import RemoteEmbedder
 from models.llm.catalogue import Catalogue
 from models.reranking.protocol import Reranker
+from models.retrieval.chunking import Chunking, sizer
+from models.retrieval.live import IndexVersion, LiveRetriever
 from models.retrieval.retriever import Retriever, RetrieverSettings
+from models.retrieval.store import VectorStore
 
 
 async def open_pool(profile: Profile, environment: Environment) -> db.Pool:
@@ -51,16 +59,49 @@ def sink(profile: Profile, environment: Environment) -> Sink:
 
 
 def retriever(
-    profile: Profile, environment: Environment, pool: db.Pool, embedder: Embedder, reranker: Reranker
-) -> Retriever:
+    profile: Profile, environment: Environment, pool: db.Pool, embedder: RemoteEmbedder, reranker: Reranker
+) -> LiveRetriever:
+    """Through the index version that answers at the moment, with the embedder it was made with."""
     settings = profile.retrieval
-    return Retriever(
-        embedder=embedder,
-        store=open_store(settings, environment),
-        library=PostgresLibrary(pool, settings.collection),
-        reranker=reranker if settings.rerank else None,
-        settings=RetrieverSettings(**{f.name: getattr(settings, f.name) for f in fields(RetrieverSettings)}),
-    )
+    chosen = RetrieverSettings(**{f.name: getattr(settings, f.name) for f in fields(RetrieverSettings)})
+
+    def open_version(version: IndexVersion) -> Retriever:
+        return Retriever(
+            embedder=embedder.of(version.embedder, version.dimensions) if version.embedder else embedder,
+            store=open_store(settings, environment, version.name),
+            library=PostgresLibrary(pool, version.name),
+            reranker=reranker if settings.rerank else None,
+            settings=chosen,
+        )
+
+    async def look() -> IndexVersion | None:
+        index = await db.read(pool, versions.live)
+        return IndexVersion(index.name, index.embedder, index.dimensions) if index else None
+
+    first = IndexVersion(settings.collection, "", embedder.dimensions)
+    return LiveRetriever(first, look=look, open_version=open_version)
+
+
+def knowledge_tools(
+    profile: Profile, environment: Environment, pool: db.Pool, embedder: RemoteEmbedder
+) -> Tools:
+    """What the Worker needs for the library's jobs."""
+
+    def updater(index: Index) -> Updater:
+        tokenizer = environment.models / index.embedder.partition(":")[0] / "tokenizer.json"
+        return Updater(
+            pool,
+            open_store(profile.retrieval, environment, index.name),
+            index.name,
+            embedder=embedder.of(index.embedder, index.dimensions),
+            count=sizer(tokenizer),
+            chunking=Chunking.parse(index.chunker),
+        )
+
+    def store(collection: str) -> VectorStore:
+        return open_store(profile.retrieval, environment, collection)
+
+    return Tools(pool, open_store=store, open_updater=updater, build=builds.build)
 
 
 async def chat_models(providers: Providers, pool: db.Pool) -> tuple[Catalogue, asyncio.Task[None]]:

@@ -2,15 +2,20 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast, get_args
 
+import numpy as np
 from ray import serve
 
 from config import environment
 from config.profile import EmbedderSettings
 from deployments import observation
 from deployments.tracing import continued
-from models.embedding.onnx import OnnxEmbedder
+from models.embedding.onnx import ModelNotFound, OnnxEmbedder, Precision
 from models.embedding.protocol import Vectors
+
+MODELS = 3
+"""Kept in memory by one replica: the profile's, and those of two other index versions."""
 
 
 @serve.deployment(max_ongoing_requests=64, max_queued_requests=256)
@@ -23,27 +28,60 @@ class Embedder:
             threads=settings.threads,
             max_tokens=settings.max_tokens,
         )
+        self.models = {self.model.version: self.model}
+        self.threads = settings.threads
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
         self.gather.set_max_batch_size(settings.max_batch)
         self.gather.set_batch_wait_timeout_s(settings.batch_wait_s)
 
     @continued
-    async def embed(self, texts: list[str]) -> Vectors:
-        """Embed a short list; the result has shape (len(texts), dimensions)."""
-        return await self.gather(texts)
+    async def embed(self, texts: list[str], version: str = "") -> Vectors:
+        """Embed a short list; the result has shape (len(texts), dimensions).
+
+        `version` names another model than the profile's, as an index was made with; it is loaded when it is
+        first asked for.
+        """
+        return await self.gather((version or self.model.version, texts))
 
     @serve.batch
-    async def gather(self, calls: list[list[str]]) -> list[Vectors]:
-        """Called with one list; Serve hands over all that wait. One pass, then each caller's rows."""
-        texts = [text for call in calls for text in call]
-        vectors = await asyncio.get_running_loop().run_in_executor(self.thread, self.model.encode, texts)
-        ends, start = [], 0
-        for call in calls:
-            ends.append(vectors[start : start + len(call)])
-            start += len(call)
-        return ends
+    async def gather(self, calls: list[tuple[str, list[str]]]) -> list[Vectors]:
+        """Called with one list; Serve hands over all that wait. One pass a model, then each caller's rows."""
+        loop = asyncio.get_running_loop()
+        rows: list[Vectors] = [np.empty(0, np.float32)] * len(calls)
+        for version in {version for version, _ in calls}:
+            mine = [i for i, call in enumerate(calls) if call[0] == version]
+            texts = [text for i in mine for text in calls[i][1]]
+            try:
+                vectors = await loop.run_in_executor(self.thread, self._encode, version, texts)
+            except (ModelNotFound, ValueError) as error:  # theirs alone: the others have their vectors
+                for i in mine:
+                    rows[i] = error  # type: ignore[call-overload]  # Serve raises what is an exception
+                continue
+            start = 0
+            for i in mine:
+                rows[i] = vectors[start : start + len(calls[i][1])]
+                start += len(calls[i][1])
+        return rows
+
+    def _encode(self, version: str, texts: list[str]) -> Vectors:
+        """On the model's thread."""
+        if version not in self.models:
+            if len(self.models) == MODELS:  # the oldest that is not the profile's own
+                del self.models[next(each for each in self.models if each != self.model.version)]
+            self.models[version] = _opened(version, self.threads)
+        return self.models[version].encode(texts)
 
     def check_health(self) -> None:
         """Raises when the model no longer answers; it shares the replica's loop, so that it stays cheap."""
         if self.thread._shutdown:
             raise RuntimeError("the embedding thread is gone")
+
+
+def _opened(version: str, threads: int) -> OnnxEmbedder:
+    """The model that an index's description names: `name:precision:max_tokens`."""
+    name, precision, max_tokens = version.rsplit(":", 2)
+    if precision not in get_args(Precision):
+        raise ValueError(f"{version!r} names no precision that can be run here")
+    return OnnxEmbedder(
+        environment.read().models / name, cast(Precision, precision), threads, int(max_tokens)
+    )

@@ -55,15 +55,23 @@ async def within(response: Awaitable[T], deadline_s: float = DEADLINE_S) -> T:
 class RemoteEmbedder:
     """Implements `Embedder`."""
 
-    def __init__(self, handle: DeploymentHandle, *, name: str, dimensions: int) -> None:
+    def __init__(self, handle: DeploymentHandle, *, name: str, dimensions: int, version: str = "") -> None:
+        """`version` is that of an index (`name:precision:max_tokens`); by default the profile's model."""
         self._handle = handle
+        self._version = version
         self.name = name
         self.dimensions = dimensions
+
+    def of(self, version: str, dimensions: int) -> "RemoteEmbedder":
+        """The embedder that an index was made with, in the same deployment."""
+        return RemoteEmbedder(
+            self._handle, name=version.partition(":")[0], dimensions=dimensions, version=version
+        )
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         parts = [list(texts[i : i + TEXTS_A_CALL]) for i in range(0, len(texts), TEXTS_A_CALL)]
         vectors = await asyncio.gather(
-            *(within(self._handle.embed.remote(part, sent=sent())) for part in parts)
+            *(within(self._handle.embed.remote(part, self._version, sent=sent())) for part in parts)
         )
         return np.concatenate(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
 

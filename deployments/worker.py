@@ -13,28 +13,33 @@ from app.events.sinks.invalidator import Invalidator
 from app.jobs import housekeeping
 from app.jobs import service as jobs
 from app.jobs.runner import Runner
+from app.knowledge import jobs as knowledge
 from app.routing import jobs as routing
 from app.sla import jobs as sla
 from app.triage import watch
 from config import environment
 from config.profile import Profile
 from deployments import composition, observation
-from deployments.remote import RemoteTriager
+from deployments.remote import RemoteEmbedder, RemoteTriager
 
 QUEUED = "queued_jobs"
 
 
 @serve.deployment(graceful_shutdown_timeout_s=30)
 class Worker:
-    async def __init__(self, profile: Profile, *, triage: DeploymentHandle) -> None:
+    async def __init__(
+        self, profile: Profile, *, triage: DeploymentHandle, embedder: DeploymentHandle
+    ) -> None:
         observation.set_up()
         env = environment.read()
         self.pool = await composition.open_pool(profile, env)
+        near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
         handlers = {
             **routing.handlers(self.pool, RemoteTriager(triage)),
             **sla.handlers(),
             **watch.handlers(),
             **housekeeping.handlers(profile),
+            **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),
         }
         runner = Runner(self.pool, handlers, profile.jobs)
         sinks = [composition.sink(profile, env), Invalidator(composition.open_redis(profile, env))]

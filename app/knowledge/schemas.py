@@ -59,6 +59,7 @@ class SearchResponse(BaseModel):
         description="best cosine of query and passage; 0 where nothing could be embedded"
     )
     found: bool = Field(description="whether the assistant would answer from these")
+    index: str = Field("", description="the index version that answered")
     degraded: list[str] = Field(description="what was down: `milvus`, `embedder`, `reranker`")
     latency_ms: dict[str, float]
 
@@ -84,6 +85,46 @@ class Article(ArticleSummary):
     body: str = Field(description="Markdown")
 
 
+Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Body = Annotated[str, StringConstraints(min_length=1, max_length=500_000, pattern=r"\S")]
+Visibility = Literal["public", "customers", "agents", "teams"]
+TeamNames = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]], Field(max_length=50)
+]
+
+
+class ArticleDraft(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    slug: Slug
+    title: Title
+    body: Body = Field(description="Markdown")
+    summary: str = Field("", max_length=2_000)
+    url: str | None = Field(None, max_length=2_000)
+    products: Tags = []
+    topics: Tags = []
+    language: str = Field("en", pattern=r"^[a-z]{2,3}$")
+    visibility: Visibility = "public"
+    teams: TeamNames = Field([], description="who may read it where visibility is `teams`")
+
+
+class ArticlePatch(BaseModel):
+    """What is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Title = ""
+    body: Body = ""
+    summary: str = Field("", max_length=2_000)
+    url: str | None = Field(None, max_length=2_000)
+    products: Tags = []
+    topics: Tags = []
+    language: str = Field("en", pattern=r"^[a-z]{2,3}$")
+    visibility: Visibility = "public"
+    teams: TeamNames = []
+
+
 class Articles(BaseModel):
     items: list[ArticleSummary]
     next_cursor: UUID | None = None
@@ -107,3 +148,62 @@ class Index(BaseModel):
 class Indexes(BaseModel):
     items: list[Index]
     next_cursor: None = None
+
+
+class IndexDraft(BaseModel):
+    """How the new version is made; what is left out is as the profile has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description="a prepared embedding model"
+    )
+    precision: Literal["fp32", "int8"] | None = None
+    dimensions: int | None = Field(None, ge=8, le=4096)
+    max_tokens: int | None = Field(None, ge=16, le=8192, description="longer chunks are cut")
+    chunk_tokens: int | None = Field(None, ge=32, le=2048)
+    chunk_overlap_sentences: int | None = Field(None, ge=0, le=10)
+
+
+class Promotion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    force: bool = Field(False, description="also where the gate refused it")
+
+
+class GateQuestion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    question: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
+    articles: list[UUID] = Field(min_length=1, max_length=50)
+
+
+class GateQuestions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[GateQuestion] = Field(max_length=5_000)
+
+
+class UploadProblem(BaseModel):
+    where: str
+    reason: str
+
+
+class Upload(BaseModel):
+    """`indexing` until all its articles can be found, then `ready`; `failed` where nothing could be read."""
+
+    id: UUID
+    filename: str
+    size: int = Field(description="bytes")
+    status: Literal["queued", "indexing", "ready", "failed"]
+    visibility: Visibility
+    teams: list[str]
+    articles: int
+    problems: list[UploadProblem] = Field(description="what of it could not be read, and why")
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Uploads(BaseModel):
+    items: list[Upload]
+    next_cursor: UUID | None = None

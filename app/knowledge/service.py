@@ -9,16 +9,21 @@ from app.auth import readers
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Forbidden, NotFound
-from app.knowledge import repository, versions
+from app.jobs import service as jobs
+from app.knowledge import promotion, repository, versions
 from app.knowledge.schemas import (
     Article,
     ArticleSummary,
+    GateQuestions,
     Index,
+    IndexDraft,
     SearchRequest,
     SearchResponse,
     SearchResult,
 )
 from app.state import State
+from config.profile import Profile
+from models.retrieval.chunking import Chunking
 from models.retrieval.passages import Filters
 from monitoring import metrics
 
@@ -29,6 +34,10 @@ class ArticleNotFound(NotFound):
 
 class IndexesAreForStaff(Forbidden):
     """Only agents, supervisors and administrators may see the indexes."""
+
+
+class IndexesAreForAdmins(Forbidden):
+    """Only administrators may build, promote and delete indexes."""
 
 
 async def search(state: State, who: Identity, request: SearchRequest) -> SearchResponse:
@@ -47,6 +56,7 @@ async def search(state: State, who: Identity, request: SearchRequest) -> SearchR
         results=[SearchResult.of(passage) for passage in found.passages],
         relevance=found.relevance,
         found=found.found,
+        index=found.index,
         degraded=list(found.degraded),
         latency_ms=found.latency_ms,
     )
@@ -82,6 +92,42 @@ async def indexes(conn: Connection, who: Identity) -> list[Index]:
     if not who.is_staff:
         raise IndexesAreForStaff
     return await versions.every(conn)
+
+
+async def begin_build(conn: Connection, who: Identity, profile: Profile, draft: IndexDraft) -> Index:
+    """A new version, and the job that builds it beside the one that answers."""
+    require_admin(who)
+    embedder, chosen = profile.embedder, profile.retrieval
+    chunking = Chunking(
+        draft.chunk_tokens or chosen.chunk_tokens,
+        chosen.chunk_overlap_sentences
+        if draft.chunk_overlap_sentences is None
+        else draft.chunk_overlap_sentences,
+    )
+    made_with = (
+        draft.model or embedder.model,
+        draft.precision or embedder.precision,
+        draft.max_tokens or embedder.max_tokens,
+    )
+    index = await promotion.begin(
+        conn,
+        chosen.collection,
+        embedder=":".join(map(str, made_with)),
+        dimensions=draft.dimensions or embedder.dimensions,
+        chunker=chunking.version,
+    )
+    await jobs.enqueue(conn, "build_index", {"name": index.name}, dedupe_key=index.name)
+    return index
+
+
+async def store_questions(conn: Connection, who: Identity, questions: GateQuestions) -> None:
+    require_admin(who)
+    await versions.add_questions(conn, [(each.question, each.articles) for each in questions.items])
+
+
+def require_admin(who: Identity) -> None:
+    if who.role != "admin":
+        raise IndexesAreForAdmins
 
 
 async def gauge(conn: Connection) -> None:

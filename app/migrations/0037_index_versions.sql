@@ -4,8 +4,8 @@ ALTER TABLE indexes
     ADD COLUMN gate jsonb,
     ADD COLUMN error text,
     ADD COLUMN promoted_at timestamptz;
--- squawk-ignore constraint-missing-not-valid
 ALTER TABLE indexes
+    -- squawk-ignore constraint-missing-not-valid
     ADD CONSTRAINT indexes_status
         CHECK (status IN ('building', 'ready', 'refused', 'live', 'standby')),
     -- squawk-ignore constraint-missing-not-valid

@@ -1,12 +1,12 @@
 """/api/v1/tickets."""
 
-import re
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from app import etags
 from app.auth.access import SignedIn
 from app.errors import (
     Forbidden,
@@ -126,7 +126,7 @@ async def patch(
     """Change a ticket that is still as you read it. For agents and above."""
     if if_match is None:
         raise PreconditionRequired
-    versions = _versions(if_match)
+    versions = etags.versions(if_match)
     return _tagged(await service.patch(conn, who, ticket_id, change, versions=versions), response)
 
 
@@ -250,10 +250,3 @@ async def attach(ticket_id: UUID, draft: AttachmentDraft, who: SignedIn, conn: T
 def _tagged(ticket: Ticket, response: Response) -> Ticket:
     response.headers["ETag"] = f'"{ticket.version}"'
     return ticket
-
-
-def _versions(if_match: str) -> frozenset[int] | None:
-    """The versions that `If-Match` names; weak tags never match (RFC 9110, 13.1.1)."""
-    if if_match.strip() == "*":
-        return None
-    return frozenset(int(tag) for tag in re.findall(r'(?:^|,)\s*"(\d{1,9})"', if_match))

@@ -18,7 +18,7 @@ from models.llm.protocol import Call, ChatModels
 from models.prompts import answer as prompt
 from models.prompts.tokens import TokenCounter
 from models.retrieval.passages import Passage, Retrieval
-from models.retrieval.retriever import Retriever
+from models.retrieval.protocol import PassageRetriever
 from monitoring import metrics
 
 NOT_FOUND = (
@@ -58,7 +58,7 @@ class Answerer:
     def __init__(
         self,
         *,
-        retriever: Retriever,
+        retriever: PassageRetriever,
         embedder: Embedder,
         chat_models: ChatModels,
         counter: TokenCounter,

@@ -3,7 +3,10 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
+
+from tokenizers import Tokenizer
 
 from models.retrieval.blocks import Piece, Section, sections
 from models.retrieval.passages import embedded
@@ -11,6 +14,15 @@ from models.retrieval.terms import VERSION as TERMS_VERSION
 
 Sizer: TypeAlias = Callable[[Sequence[str]], list[int]]
 """How many tokens each text has."""
+
+
+def sizer(tokenizer: Path) -> Sizer:
+    """Counts as the embedder does whose `tokenizer.json` this is, without its special tokens."""
+    counter = Tokenizer.from_file(str(tokenizer))
+    counter.no_padding()
+    counter.no_truncation()
+    return lambda texts: [len(each) for each in counter.encode_batch(list(texts), add_special_tokens=False)]
+
 
 STRUCTURE = "structure-1"
 PREFIX_TOKENS = 64

@@ -53,4 +53,6 @@ class Retrieval:
     relevance: float
     found: bool
     degraded: tuple[str, ...] = ()
+    index: str = ""
+    """The version that answered."""
     latency_ms: dict[str, float] = field(default_factory=dict)

@@ -104,6 +104,9 @@ class Retriever:
             latency_ms=trace.latency_ms,
         )
 
+    async def close(self) -> None:
+        await self.store.close()
+
     async def _search(
         self, query: str, filters: Filters, trace: Trace
     ) -> tuple[Vector | None, list[Candidate] | None]:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from app.knowledge.planning import Skipped, Stored, Unchanged, Work, plan
 from models.embedding.onnx import OnnxEmbedder, Precision, find
 from models.loading.documents import Document, Problem
 from models.loading.sources import Part
-from models.retrieval.chunking import Chunking
+from models.retrieval.chunking import Chunking, sizer
 
 Batch = dict[str, np.ndarray[Any, Any]]
 DOCUMENTS = 8
@@ -41,9 +40,7 @@ class Cut:
     def __init__(self, options: EmbedderOptions, stored: Stored, chunking: Chunking) -> None:
         self._stored = stored
         self._chunking = chunking
-        self._tokenizer = Tokenizer.from_file(str(options.folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._count = sizer(options.folder / "tokenizer.json")
 
     def __call__(self, batch: Batch) -> Iterator[Batch]:
         results: list[Any] = []
@@ -63,9 +60,6 @@ class Cut:
                 yield Skipped(source, each)
             else:
                 yield plan(source, each, self._stored, count=self._count, chunking=self._chunking)
-
-    def _count(self, texts: Any) -> list[int]:
-        return [len(each) for each in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
 
 class Embed:
