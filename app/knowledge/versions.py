@@ -90,6 +90,8 @@ async def swap(conn: Connection, name: str) -> None:
 
 
 async def remove(conn: Connection, name: str) -> None:
+    """Its chunks first, while their terms can still be counted down."""
+    await conn.execute("DELETE FROM chunks WHERE index_name = $1", name, timeout=60)
     await conn.execute("DELETE FROM indexes WHERE name = $1 AND NOT active", name, timeout=60)
 
 

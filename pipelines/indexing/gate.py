@@ -2,8 +2,9 @@
 
 Both answer the same questions through the production retriever. The difference in nDCG@10, question by
 question, is resampled (paired bootstrap: Sakai 2006, "Evaluating evaluation metrics based on the bootstrap");
-the version passes where the lower end of the 95 % interval is above -`MARGIN`. Without enough stored
-questions, articles are asked for by their titles as well.
+the version passes where the lower end of the 95 % interval is above -`MARGIN`, and that of dense search alone
+above -`DENSE_MARGIN`: keywords hide a bad embedder, until a question comes in other words. Without enough
+stored questions, articles are asked for by their titles as well.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from pipelines.evaluation.ranking import DEPTH, Figures
 from pipelines.indexing.run import Settings
 
 MARGIN = 0.02
+DENSE_MARGIN = 0.05
 ENOUGH = 50
 """Stored questions from which they alone count."""
 AT_LEAST = 10
@@ -37,11 +39,16 @@ RESAMPLES = 5_000
 EVERYTHING = Filters(audiences=AUDIENCES["admin"])
 
 Question = tuple[str, list[UUID]]
+Scores = Sequence[tuple[float, float]]
+"""nDCG@10 of each question: of the whole retriever, and by cosine alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """nDCG@10 of both versions; `low` and `high` bound the difference, candidate less live."""
+    """nDCG@10 of both versions; `low` and `high` bound the difference, candidate less live.
+
+    `dense_low` is the lower end for dense search alone.
+    """
 
     questions: int
     stored: int
@@ -49,6 +56,7 @@ class Verdict:
     candidate: float
     low: float
     high: float
+    dense_low: float
     passed: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -61,7 +69,7 @@ async def judge(
 ) -> Verdict:
     """A first index has nothing to be worse than, and passes."""
     if live is None or live.name == candidate.name:
-        return Verdict(0, 0, 0.0, 0.0, 0.0, 0.0, True)
+        return Verdict(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
     async with pool.acquire(timeout=5) as conn:
         stored = (await versions.questions(conn))[-AT_MOST:]
         titles = [] if len(stored) >= ENOUGH else await versions.titles(conn, AT_MOST // 2)
@@ -70,14 +78,15 @@ async def judge(
     return verdict(old, new, stored=len(stored))
 
 
-def verdict(old: Sequence[float], new: Sequence[float], *, stored: int) -> Verdict:
+def verdict(old: Scores, new: Scores, *, stored: int) -> Verdict:
     """By question, in the same order. Fewer than `AT_LEAST` questions prove nothing: it does not pass."""
+    if len(old) < AT_LEAST:
+        return Verdict(len(old), stored, 0.0, 0.0, -1.0, 1.0, -1.0, False)
     before, after = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
-    if len(before) < AT_LEAST:
-        return Verdict(len(before), stored, 0.0, 0.0, -1.0, 1.0, False)
-    low, high = interval(after - before)
-    means = float(before.mean()), float(after.mean())
-    return Verdict(len(before), stored, *means, low, high, low >= -MARGIN)
+    (low, high), (dense_low, _) = (interval(after[:, column] - before[:, column]) for column in (0, 1))
+    means = float(before[:, 0].mean()), float(after[:, 0].mean())
+    passed = low >= -MARGIN and dense_low >= -DENSE_MARGIN
+    return Verdict(len(old), stored, *means, low, high, dense_low, passed)
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
@@ -90,25 +99,31 @@ def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
 
 async def _scores(
     pool: db.Pool, profile: Profile, environment: Environment, index: Index, asked: Sequence[Question]
-) -> list[float]:
+) -> list[tuple[float, float]]:
     chosen = profile.retrieval
-    settings = RetrieverSettings(**{f.name: getattr(chosen, f.name) for f in fields(RetrieverSettings)})
+    values = {f.name: getattr(chosen, f.name) for f in fields(RetrieverSettings)}
+    settings = RetrieverSettings(**values | {"per_article": 1})
     embedder = LocalEmbedder(Settings.of_index(index, profile, environment).embedder.open())
     store = open_store(chosen, environment, index.name)
-    retriever = Retriever(
-        embedder=embedder,
-        store=store,
-        library=PostgresLibrary(pool, index.name),
-        reranker=None,
-        settings=replace(settings, per_article=1),
-    )
+    retrievers = [
+        Retriever(
+            embedder=embedder,
+            store=store,
+            library=PostgresLibrary(pool, index.name),
+            reranker=None,
+            settings=each,
+        )
+        for each in (settings, replace(settings, dense_weight=1.0, coverage_weight=0.0))
+    ]
+
+    async def score(retriever: Retriever, question: str, articles: list[UUID]) -> float:
+        found = await retriever.retrieve(question, filters=EVERYTHING, top_k=DEPTH, rerank=False)
+        gains = {str(article): 1 for article in articles}
+        return Figures.of([passage.article_id for passage in found.passages], gains).ndcg
+
     try:
-        scores = []
-        for question, articles in asked:
-            found = await retriever.retrieve(question, filters=EVERYTHING, top_k=DEPTH, rerank=False)
-            gains = {str(article): 1 for article in articles}
-            scores.append(Figures.of([passage.article_id for passage in found.passages], gains).ndcg)
-        return scores
+        whole, dense = retrievers
+        return [(await score(whole, *question), await score(dense, *question)) for question in asked]
     finally:
         embedder.close()
         await store.close()
