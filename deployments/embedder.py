@@ -41,13 +41,16 @@ class Embedder:
         `version` names another model than the profile's, as an index was made with; it is loaded when it is
         first asked for.
         """
-        return await self.gather((version or self.model.version, texts))
+        rows: Vectors | Exception = await self.gather((version or self.model.version, texts))
+        if isinstance(rows, Exception):
+            raise rows
+        return rows
 
     @serve.batch
-    async def gather(self, calls: list[tuple[str, list[str]]]) -> list[Vectors]:
+    async def gather(self, calls: list[tuple[str, list[str]]]) -> list[Vectors | Exception]:
         """Called with one list; Serve hands over all that wait. One pass a model, then each caller's rows."""
         loop = asyncio.get_running_loop()
-        rows: list[Vectors] = [np.empty(0, np.float32)] * len(calls)
+        rows: list[Vectors | Exception] = [np.empty(0, np.float32)] * len(calls)
         for version in {version for version, _ in calls}:
             mine = [i for i, call in enumerate(calls) if call[0] == version]
             texts = [text for i in mine for text in calls[i][1]]
@@ -55,7 +58,7 @@ class Embedder:
                 vectors = await loop.run_in_executor(self.thread, self._encode, version, texts)
             except (ModelNotFound, ValueError) as error:  # theirs alone: the others have their vectors
                 for i in mine:
-                    rows[i] = error  # type: ignore[call-overload]  # Serve raises what is an exception
+                    rows[i] = error
                 continue
             start = 0
             for i in mine:
