@@ -15,16 +15,21 @@ MAX_TAG_BYTES = 512
 def prepare(uri: str, collection: str, dimensions: int, timeout_s: float) -> None:
     """Make the collection and its indexes where they are missing, and load it.
 
+    One of an older shape, which does not say who may read what, is made anew: the indexer fills it again.
     Raises `ValueError` where it is there with other dimensions.
     """
     client = MilvusClient(uri=uri, timeout=timeout_s)
     try:
-        if not client.has_collection(collection, timeout=timeout_s):
+        there = client.has_collection(collection, timeout=timeout_s)
+        if there and "audiences" not in _fields(client, collection, timeout_s):
+            client.drop_collection(collection, timeout=timeout_s)
+            there = False
+        if not there:
             client.create_collection(
                 collection, schema=_schema(dimensions), consistency_level="Bounded", timeout=timeout_s
             )
-        elif (there := _dimensions(client, collection, timeout_s)) != dimensions:
-            raise ValueError(f"collection {collection!r} has {there} dimensions, not {dimensions}")
+        elif (has := int(_fields(client, collection, timeout_s)["dense"]["dim"])) != dimensions:
+            raise ValueError(f"collection {collection!r} has {has} dimensions, not {dimensions}")
         missing = _indexes(client, without=set(client.list_indexes(collection, timeout=timeout_s)))
         if len(missing):
             client.create_index(collection, missing, timeout=timeout_s, sync=False)
@@ -61,9 +66,10 @@ def point(uri: str, collection: str, alias: str, timeout_s: float) -> None:
         client.close()
 
 
-def _dimensions(client: MilvusClient, collection: str, timeout_s: float) -> int:
+def _fields(client: MilvusClient, collection: str, timeout_s: float) -> dict[str, dict[str, Any]]:
+    """The parameters of each field, by its name."""
     fields = client.describe_collection(collection, timeout=timeout_s)["fields"]
-    return int(next(field["params"]["dim"] for field in fields if field["name"] == "dense"))
+    return {field["name"]: field.get("params") or {} for field in fields}
 
 
 def _schema(dimensions: int) -> Any:

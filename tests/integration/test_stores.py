@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymilvus import MilvusClient
 
 from config.embedded.stores import Addresses
 from models.retrieval.filters import quoted
@@ -229,3 +230,19 @@ async def test_filters_leave_enough_of_the_nearest(store: VectorStore) -> None:
     await store.flush()
     hits = await store.search_dense(unit(1), filters=Filters(audiences=frozenset({"agents"})), limit=len(own))
     assert ids(hits) == {f"c{n}" for n in own}
+
+
+async def test_a_milvus_collection_of_an_older_shape_is_made_anew(stores: Addresses) -> None:
+    assert stores.milvus_uri
+    name = f"test_{uuid.uuid4().hex}"
+    client = MilvusClient(uri=stores.milvus_uri)
+    client.create_collection(
+        name, dimension=DIMENSIONS, vector_field_name="dense", id_type="string", max_length=64
+    )
+    client.close()
+    store = MilvusStore(stores.milvus_uri, name)
+    await store.ensure(DIMENSIONS)
+    await store.upsert([record(1)])
+    assert await store.count() == 1
+    await store.drop()
+    await store.close()
