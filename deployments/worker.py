@@ -16,6 +16,7 @@ from app.jobs.runner import Runner
 from app.knowledge import jobs as knowledge
 from app.routing import jobs as routing
 from app.sla import jobs as sla
+from app.tickets import jobs as tickets
 from app.triage import watch
 from config import environment
 from config.profile import Profile
@@ -37,6 +38,7 @@ class Worker:
         handlers = {
             **routing.handlers(self.pool, RemoteTriager(triage)),
             **sla.handlers(),
+            **tickets.handlers(),
             **watch.handlers(),
             **housekeeping.handlers(profile),
             **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Forbidden, Invalid
-from app.tickets import history, linked_repository
+from app.tickets import history, idempotency, linked_repository
 from app.tickets.schemas import STORABLE, Request
 from app.tickets.service import TicketClosed, actor, get, locked
 
@@ -59,8 +59,20 @@ async def page(conn: Connection, who: Identity, ticket_id: UUID) -> list[Attachm
     return [Attachment.model_validate(row) for row in found]
 
 
-async def add(conn: Connection, who: Identity, ticket_id: UUID, draft: AttachmentDraft) -> Attachment:
+async def add(
+    conn: Connection,
+    who: Identity,
+    ticket_id: UUID,
+    draft: AttachmentDraft,
+    *,
+    idempotency_key: str | None = None,
+) -> Attachment:
     ticket = await locked(conn, who, ticket_id)
+    attachment_id = None
+    if idempotency_key is not None:
+        attachment_id, fresh = await idempotency.claim(conn, who.id, idempotency_key, draft, str(ticket_id))
+        if not fresh:
+            return Attachment.model_validate(await linked_repository.attachment(conn, attachment_id))
     if draft.internal and not who.is_staff:
         raise Forbidden("Only agents attach internally.")
     if ticket.status == "closed" and not draft.internal:
@@ -72,7 +84,9 @@ async def add(conn: Connection, who: Identity, ticket_id: UUID, draft: Attachmen
             raise UnknownMessage
         internal = internal or of_note
     fields = draft.model_dump() | {"internal": internal}
-    added = Attachment.model_validate(await linked_repository.add_attachment(conn, ticket_id, who.id, fields))
+    added = Attachment.model_validate(
+        await linked_repository.add_attachment(conn, attachment_id, ticket_id, who.id, fields)
+    )
     kind = "attached_internally" if internal else "attached"
     await history.record(conn, ticket_id, actor(who), kind, {"attachment_id": str(added.id)})
     return added

@@ -62,7 +62,7 @@ Search = Annotated[
 ]
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=1, max_length=200, description="the same key makes one ticket, however often"),
+    Header(min_length=1, max_length=200, description="the same key makes one thing, however often"),
 ]
 IfMatch = Annotated[str | None, Header(description="the ETag of the ticket as you read it, or `*`")]
 
@@ -169,9 +169,15 @@ async def messages(
     status_code=201,
     responses=ONE | documented(Forbidden, TicketClosed, TooLarge),
 )
-async def add_message(ticket_id: UUID, draft: MessageDraft, who: SignedIn, conn: Transaction) -> Message:
+async def add_message(
+    ticket_id: UUID,
+    draft: MessageDraft,
+    who: SignedIn,
+    conn: Transaction,
+    idempotency_key: IdempotencyKey = None,
+) -> Message:
     """Reply, or, as an agent, leave a note with `internal: true`."""
-    return await service.add_message(conn, who, ticket_id, draft)
+    return await service.add_message(conn, who, ticket_id, draft, idempotency_key=idempotency_key)
 
 
 @router.get("/{ticket_id}/events", response_model=Events, responses=ONE | STREAM)
@@ -242,9 +248,15 @@ async def attachments_of(ticket_id: UUID, who: SignedIn, conn: Transaction) -> A
     status_code=201,
     responses=ONE | documented(Forbidden, TicketClosed, TooLarge),
 )
-async def attach(ticket_id: UUID, draft: AttachmentDraft, who: SignedIn, conn: Transaction) -> Attachment:
+async def attach(
+    ticket_id: UUID,
+    draft: AttachmentDraft,
+    who: SignedIn,
+    conn: Transaction,
+    idempotency_key: IdempotencyKey = None,
+) -> Attachment:
     """Note a file; it is not uploaded here."""
-    return await attachments.add(conn, who, ticket_id, draft)
+    return await attachments.add(conn, who, ticket_id, draft, idempotency_key=idempotency_key)
 
 
 def _tagged(ticket: Ticket, response: Response) -> Ticket:

@@ -14,12 +14,16 @@ class KeyReused(Invalid):
     """This Idempotency-Key was used before with another request; take a new one."""
 
 
-async def claim(conn: Connection, user_id: UUID, key: str, request: BaseModel) -> tuple[UUID, bool]:
+async def claim(
+    conn: Connection, user_id: UUID, key: str, request: BaseModel, place: str = ""
+) -> tuple[UUID, bool]:
     """The id of what this key makes, and whether it is still to be made.
 
-    Of two requests at once the second waits here until the first has committed or failed.
+    `place` is what else the request says: the ticket that it is for. Of two requests at once the second
+    waits here until the first has committed or failed.
     """
-    digest = hashlib.sha256(f"{type(request).__name__} {request.model_dump_json()}".encode()).digest()
+    said = f"{type(request).__name__} {place}{request.model_dump_json()}"
+    digest = hashlib.sha256(said.encode()).digest()
     made = await repository.claim_key(conn, user_id, key, digest)
     if made:
         return made, True

@@ -58,13 +58,13 @@ async def move(conn: Connection, ticket_id: UUID, into_id: UUID) -> None:
 
 
 async def add_attachment(
-    conn: Connection, ticket_id: UUID, author_id: UUID, fields: dict[str, Any]
+    conn: Connection, attachment_id: UUID | None, ticket_id: UUID, author_id: UUID, fields: dict[str, Any]
 ) -> dict[str, Any]:
     row = await conn.fetchrow(
         """
         INSERT INTO ticket_attachments (ticket_id, author_id, message_id, internal, name, media_type,
-                                        size_bytes, sha256, url)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), $9)
+                                        size_bytes, sha256, url, id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), $9, coalesce($10, uuidv7()))
         RETURNING id, ticket_id, message_id, internal, name, media_type, size_bytes,
                   encode(sha256, 'hex') AS sha256, url, created_at
         """,
@@ -77,10 +77,23 @@ async def add_attachment(
         fields["size_bytes"],
         fields["sha256"],
         fields["url"],
+        attachment_id,
     )
     if row is None:
         raise AssertionError("INSERT ... RETURNING has a row")
     return dict(row)
+
+
+async def attachment(conn: Connection, attachment_id: UUID) -> dict[str, Any] | None:
+    row = await conn.fetchrow(
+        """
+        SELECT id, ticket_id, message_id, internal, name, media_type, size_bytes,
+               encode(sha256, 'hex') AS sha256, url, created_at
+          FROM ticket_attachments WHERE id = $1
+        """,
+        attachment_id,
+    )
+    return dict(row) if row else None
 
 
 async def attachments(conn: Connection, ticket_id: UUID, *, internal: bool) -> list[dict[str, Any]]:

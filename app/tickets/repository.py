@@ -251,16 +251,26 @@ async def open_counts(conn: Connection, user_ids: Sequence[UUID]) -> dict[UUID, 
     return {row["assignee_id"]: row["open"] for row in rows}
 
 
-async def add_message(conn: Connection, ticket_id: UUID, author_id: UUID, body: str, internal: bool) -> UUID:
+async def add_message(
+    conn: Connection,
+    ticket_id: UUID,
+    author_id: UUID,
+    body: str,
+    internal: bool,
+    *,
+    message_id: UUID | None = None,
+) -> UUID:
     added: UUID = await conn.fetchval(
         """
-        INSERT INTO ticket_messages (ticket_id, author_id, body, internal) VALUES ($1, $2, $3, $4)
+        INSERT INTO ticket_messages (id, ticket_id, author_id, body, internal)
+        VALUES (coalesce($5, uuidv7()), $1, $2, $3, $4)
         RETURNING id
         """,
         ticket_id,
         author_id,
         body,
         internal,
+        message_id,
     )
     return added
 
@@ -349,6 +359,12 @@ async def claim_key(conn: Connection, user_id: UUID, key: str, request_hash: byt
         request_hash,
     )
     return made
+
+
+async def prune_keys(conn: Connection, *, keep_s: float) -> None:
+    await conn.execute(
+        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(secs => $1)", keep_s
+    )
 
 
 async def claimed(conn: Connection, user_id: UUID, key: str, request_hash: bytes) -> UUID | None:

@@ -140,16 +140,30 @@ async def messages(
     return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
 
 
-async def add_message(conn: Connection, who: Identity, ticket_id: UUID, draft: MessageDraft) -> Message:
+async def add_message(
+    conn: Connection,
+    who: Identity,
+    ticket_id: UUID,
+    draft: MessageDraft,
+    *,
+    idempotency_key: str | None = None,
+) -> Message:
     """A reply, or a note among agents. A customer's reply reopens a ticket that waited for them."""
     ticket = await locked(conn, who, ticket_id)
+    message_id = None
+    if idempotency_key is not None:
+        message_id, fresh = await idempotency.claim(conn, who.id, idempotency_key, draft, str(ticket_id))
+        if not fresh:
+            return await repository.message(conn, message_id)
     if draft.internal and not who.is_staff:
         raise Forbidden("Only agents write internal notes.")
     if ticket.merged_into:
         raise TicketMerged(merged_into=str(ticket.merged_into))
     if ticket.status == "closed" and not draft.internal:
         raise TicketClosed
-    message_id = await repository.add_message(conn, ticket_id, who.id, draft.body, draft.internal)
+    message_id = await repository.add_message(
+        conn, ticket_id, who.id, draft.body, draft.internal, message_id=message_id
+    )
     kind = "note_added" if draft.internal else "message_added"
     await history.record(conn, ticket_id, actor(who), kind, {"message_id": str(message_id)})
     if who.id == ticket.customer.id and ticket.status in REOPENED_BY_REPLY:

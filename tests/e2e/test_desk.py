@@ -112,3 +112,21 @@ def test_bad_input_is_refused_clearly(customer: httpx.Client) -> None:
     assert customer.get("/api/v1/tickets/not-a-uuid").status_code == 422
     with httpx.Client(base_url=customer.base_url) as nobody:
         assert nobody.get("/api/v1/tickets").status_code == 401
+
+
+def test_what_happens_is_seen_live(customer: httpx.Client, agent: httpx.Client) -> None:
+    """From the gateway's transaction through the log to a stream; triage and routing run in the Worker."""
+    with agent.stream("GET", "/api/v1/events", timeout=30) as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith("retry:")
+        ticket = customer.post("/api/v1/tickets", json=TICKET).json()["id"]
+        seen: list[str] = []
+        kind = ""
+        for line in lines:
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: ") and ticket in line:
+                seen.append(kind)
+            if "ticket.assigned" in seen:
+                break
+    assert seen == ["ticket.created", "ticket.triaged", "ticket.assigned"]

@@ -384,3 +384,21 @@ async def test_a_busy_pool_is_not_a_database_that_is_down(database_url: str) -> 
             async with db.transaction(small, timeout_s=0.2):
                 pass
     small.terminate()
+
+
+async def test_the_same_key_makes_one_message_and_one_attachment(
+    conn: db.Connection, browser: Browser
+) -> None:
+    who = await factories.person(conn)
+    customer = browser(who)
+    one, other = await factories.ticket(conn, who), await factories.ticket(conn, who)
+    file = {"name": "a.png", "media_type": "image/png", "size_bytes": 1, "sha256": "ab" * 32}
+    for kind, draft in (("messages", {"body": "hello"}), ("attachments", file)):
+        headers = {"Idempotency-Key": f"key-{kind}"}
+        path = f"{TICKETS}/{one.id}/{kind}"
+        answers = await asyncio.gather(*(customer.post(path, json=draft, headers=headers) for _ in range(5)))
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        assert len((await customer.get(path)).json()["items"]) == 1
+        elsewhere = await customer.post(f"{TICKETS}/{other.id}/{kind}", json=draft, headers=headers)
+        assert elsewhere.status_code == 422, "the key was for another ticket"
