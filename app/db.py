@@ -91,13 +91,14 @@ async def transaction(pool: Pool, *, timeout_s: float = ACQUIRE_S) -> AsyncItera
     except LOST as error:
         raise DatabaseDown from error
     try:
-        with instruments.settled():
-            async with conn.transaction():
-                yield conn
+        try:
+            with instruments.settled():
+                async with conn.transaction():
+                    yield conn
+        finally:
+            await pool.release(conn)
     except LOST as error:
         raise DatabaseDown from error
-    finally:
-        await pool.release(conn)
 
 
 async def again(call: Callable[[], Awaitable[T]], *, tries: int = 3) -> T:

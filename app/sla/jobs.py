@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from app.jobs import service as jobs
 from app.jobs.schemas import Effect, Handler, Job
 from app.sla import service
+from app.sla.schemas import ReachJob
 
 SLA_SWEEP = "sla_sweep"
 
@@ -17,4 +18,8 @@ def handlers() -> Mapping[str, Handler]:
             if await service.sweep(conn):
                 await jobs.enqueue(conn, SLA_SWEEP, {}, dedupe_key="more")
 
-    return {SLA_SWEEP: sweep}
+    async def reach(job: Job, effect: Effect) -> None:
+        async with effect() as conn:
+            await service.reach(conn, ReachJob.model_validate(job.payload).customer_id)
+
+    return {SLA_SWEEP: sweep, service.SLA_REACH: reach}

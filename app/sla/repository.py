@@ -256,12 +256,21 @@ async def take_sweep(conn: Connection) -> bool:
 
 
 async def look_again(conn: Connection, customer_id: UUID | None) -> None:
-    """Make the running clocks of a customer, or of everybody, due for the sweep."""
+    """Make the running clocks of a customer, or of everybody, due for the sweep.
+
+    Those that a ticket's change holds are left out: it reads the policies anew, and to wait for one clock of
+    a ticket with another in hand would be a deadlock.
+    """
     await conn.execute(
         """
-        UPDATE sla_clocks SET next_at = now()
-         WHERE since IS NOT NULL AND (next_at IS NULL OR next_at > now())
-           AND ($1::uuid IS NULL OR ticket_id IN (SELECT id FROM tickets WHERE customer_id = $1))
+        WITH running AS MATERIALIZED (
+            SELECT ticket_id, kind FROM sla_clocks
+             WHERE since IS NOT NULL AND (next_at IS NULL OR next_at > now())
+               AND ($1::uuid IS NULL OR ticket_id IN (SELECT id FROM tickets WHERE customer_id = $1))
+               FOR UPDATE SKIP LOCKED
+        )
+        UPDATE sla_clocks SET next_at = now() FROM running
+         WHERE sla_clocks.ticket_id = running.ticket_id AND sla_clocks.kind = running.kind
         """,
         customer_id,
     )

@@ -152,6 +152,12 @@ class Tier(Request):
     tier: Name | None = Field(description="null takes it away")
 
 
+class ReachJob(BaseModel):
+    """Payload of `sla_reach`: whose promises changed; null means everybody's."""
+
+    customer_id: UUID | None = None
+
+
 class Prospect(BaseModel):
     """What would be promised for a ticket made now."""
 

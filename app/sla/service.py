@@ -9,16 +9,19 @@ from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.events import service as events
+from app.jobs import service as jobs
 from app.sla import repository, rules
 from app.sla.clock import BREACH, Clocks, Mark
 from app.sla.hours import TooFar, after
-from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Prospect, Situation
+from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Prospect, ReachJob, Situation
 from app.tickets import desk, followers
 from app.tickets.followers import Happening
 from app.tickets.schemas import Priority
 from app.tickets.service import actor
 from app.tickets.states import ENDED
 from monitoring import metrics
+
+SLA_REACH = "sla_reach"
 
 SWEEP_BATCH = 50
 """Tickets that one sweep looks at: it holds them locked until all are done, about 1.2 ms each."""
@@ -75,7 +78,7 @@ async def replace_calendar(
     if not await repository.replace_calendar(conn, calendar_id, draft):
         raise CalendarExists
     await _said(conn, who, "sla_calendar", calendar_id)
-    await _reach(conn)
+    await _reach_later(conn)
     return await _calendar(conn, calendar_id)
 
 
@@ -91,7 +94,7 @@ async def add_policy(conn: Connection, who: Identity, draft: PolicyDraft) -> Pol
     if added is None:
         raise PolicyExists
     await _said(conn, who, "sla_policy", added)
-    await _reach(conn)
+    await _reach_later(conn)
     return await _policy(conn, added)
 
 
@@ -101,7 +104,7 @@ async def replace_policy(conn: Connection, who: Identity, policy_id: UUID, draft
     if not await repository.replace_policy(conn, policy_id, draft, *await _named(conn, draft)):
         raise PolicyExists
     await _said(conn, who, "sla_policy", policy_id)
-    await _reach(conn)
+    await _reach_later(conn)
     return await _policy(conn, policy_id)
 
 
@@ -120,7 +123,7 @@ async def set_tier(conn: Connection, who: Identity, customer_id: UUID, tier: str
     may_promise(who)
     if not await repository.set_tier(conn, customer_id, tier):
         raise CustomerNotFound
-    await repository.look_again(conn, customer_id)
+    await _reach_later(conn, customer_id)
 
 
 async def sweep(conn: Connection, now: datetime | None = None) -> bool:
@@ -224,12 +227,18 @@ async def _escalate(
             await desk.hand_over(conn, ticket_id, escalation.queue, "system:sla")
 
 
-async def _reach(conn: Connection) -> None:
-    """Let the sweep look at every running clock: another promise, or another calendar, may hold for it now.
+async def reach(conn: Connection, customer_id: UUID | None) -> None:
+    """Let the sweep look at running clocks, of a customer or of all: another promise may hold for them now.
 
     What stands (`pending`, `on_hold`) takes it up when it runs on.
     """
-    await repository.look_again(conn, None)
+    await repository.look_again(conn, customer_id)
+
+
+async def _reach_later(conn: Connection, customer_id: UUID | None = None) -> None:
+    """After the commit: who changes a ticket until then reads the promises as they were."""
+    payload = ReachJob(customer_id=customer_id).model_dump(mode="json")
+    await jobs.enqueue(conn, SLA_REACH, payload, dedupe_key=str(customer_id))
 
 
 async def _said(conn: Connection, who: Identity, aggregate: str, thing: UUID) -> None:

@@ -325,7 +325,9 @@ async def test_preview_knows_the_promise_and_changed_promises_reach_clocks_that_
     before = await target()
     changed = await lead.put(f"/api/v1/sla/policies/{made['id']}", json=policy | {"first_response_min": 30})
     assert changed.status_code == 200
+    assert await conn.fetchval("SELECT true FROM jobs WHERE kind = 'sla_reach' AND status = 'queued'")
     async with db.transaction(pool) as tx:
+        await sla.reach(tx, None)
         await sla.sweep(tx)
     assert before - await target() == timedelta(minutes=30)
 
