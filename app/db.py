@@ -101,6 +101,16 @@ async def transaction(pool: Pool, *, timeout_s: float = ACQUIRE_S) -> AsyncItera
         raise DatabaseDown from error
 
 
+@asynccontextmanager
+async def connection(pool: Pool, *, timeout_s: float = 5) -> AsyncIterator[Connection]:
+    """One connection for a single statement that reads, without a transaction around it."""
+    try:
+        async with pool.acquire(timeout=timeout_s) as conn:
+            yield conn
+    except LOST as error:
+        raise DatabaseDown from error
+
+
 async def again(call: Callable[[], Awaitable[T]], *, tries: int = 3) -> T:
     """Repeat a reading call whose connection turns out to be dead, as after a restart of PostgreSQL."""
     for attempt in range(tries):

@@ -6,15 +6,19 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app import health, problems
+from app import document, health, problems
 from app.admin import jobs
 from app.answers import endpoints as answers
 from app.auth import endpoints as auth
+from app.auth import key_endpoints as api_keys
+from app.auth import oidc_endpoints as oidc
+from app.auth.oidc import OpenIdProvider
 from app.auth.passwords import Passwords
 from app.auth.service import Sessions
 from app.auth.tokens import AccessTokens
 from app.budgets import endpoints as budgets
 from app.chat import endpoints as chat
+from app.hardening import NestingLimit, SecurityHeaders
 from app.knowledge import endpoints as knowledge
 from app.knowledge import index_endpoints, upload_endpoints, uploads
 from app.limits.headers import RateLimitHeaders
@@ -30,19 +34,34 @@ from app.state import State
 from app.telemetry import Telemetry
 from app.tickets import endpoints as tickets
 from app.triage import endpoints as triage
+from config import safety
 from config.environment import Environment
-from config.profile import Profile
-
-MIN_SECRET = 32
-"""Bytes: an HS256 key shorter than its hash weakens it (RFC 7518, section 3.2)."""
-
+from config.keyring import Keyring
+from config.profile import Http, OidcSettings, Profile
 
 FORM_BYTES = 16 << 10
 """What a form puts around the file in it."""
 
-
-class InsecureConfiguration(ValueError):
-    """The application would not be safe to run like this."""
+SLICES = (
+    health,
+    auth,
+    oidc,
+    api_keys,
+    chat,
+    tickets,
+    live,
+    jobs,
+    sla,
+    routing,
+    triage,
+    knowledge,
+    index_endpoints,
+    upload_endpoints,
+    llm,
+    providers,
+    budgets,
+    answers,
+)
 
 
 def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> FastAPI:
@@ -51,8 +70,11 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state = await open_state()
-        furnish(app, state, AccessTokens(signing_secrets(state.environment), profile.auth.access_ttl_s))
+        safety.check(profile, state.environment)
+        furnish(app, state, safety.signing_keys(state.environment))
         yield
+        if app.state.oidc:
+            await app.state.oidc.close()
         await state.close()
 
     app = FastAPI(
@@ -64,28 +86,12 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         redoc_url=None,
         openapi_url="/openapi.json" if profile.http.docs else None,
     )
-    slices = (
-        health,
-        auth,
-        chat,
-        tickets,
-        live,
-        jobs,
-        sla,
-        routing,
-        triage,
-        knowledge,
-        llm,
-        providers,
-        budgets,
-        answers,
-    )
-    for slice_ in slices:
+    for slice_ in SLICES:
         app.include_router(slice_.router)
-    for part in (index_endpoints, upload_endpoints):
-        app.include_router(part.router)
     problems.install(app)
+    document.complete(app)
     app.add_middleware(RateLimitHeaders)
+    app.add_middleware(NestingLimit)
     app.add_middleware(
         BodyLimit,
         limit=profile.http.max_body_bytes,
@@ -93,25 +99,44 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
     )
     app.add_middleware(Admission, limit=profile.http.max_concurrent)
     if profile.http.cors_origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=profile.http.cors_origins, allow_methods=["*"], allow_headers=["*"]
-        )
+        _open_to(app, profile.http)
     app.add_middleware(LastResort)
+    app.add_middleware(SecurityHeaders, https=not profile.is_local)
     app.add_middleware(RequestId)
     app.add_middleware(Telemetry)
     return app
 
 
-def furnish(app: FastAPI, state: State, tokens: AccessTokens) -> None:
+def _open_to(app: FastAPI, http: Http) -> None:
+    """Browsers on these origins may call; there is no cookie to send along unless the profile says so."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=http.cors_origins,
+        allow_credentials=http.cors_credentials,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
+        max_age=600,
+    )
+
+
+def furnish(app: FastAPI, state: State, keys: Keyring) -> None:
     """Hang on the application what its dependencies look for."""
+    settings = state.profile.auth
+    limiter = Limiter(state.redis)
     app.state.eservice = state
-    app.state.sessions = Sessions(state.pool, tokens, Passwords(), state.profile.auth.refresh_ttl_s)
-    app.state.limits = RequestLimits(Limiter(state.redis), state.profile)
+    app.state.limits = RequestLimits(limiter, state.profile)
+    app.state.sessions = Sessions(
+        state.pool,
+        AccessTokens(keys, settings.access_ttl_s),
+        Passwords(),
+        limiter,
+        refresh_ttl_s=settings.refresh_ttl_s,
+        failures=state.profile.limits.failed_sign_in,
+    )
+    app.state.oidc = _provider(settings.oidc, state.environment) if settings.oidc else None
 
 
-def signing_secrets(environment: Environment) -> list[str]:
-    """`ESERVICE_SECRET_KEY`, newest first where several stand between commas."""
-    secrets = [part.strip() for part in environment.require_secret_key().split(",")]
-    if any(len(secret) < MIN_SECRET for secret in secrets):
-        raise InsecureConfiguration(f"ESERVICE_SECRET_KEY must have at least {MIN_SECRET} characters")
-    return secrets
+def _provider(settings: OidcSettings, environment: Environment) -> OpenIdProvider:
+    name = settings.client_secret_env
+    return OpenIdProvider(settings, environment.api_key(name) if name else None)

@@ -12,6 +12,13 @@ encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """`json.dumps` with options makes an encoder for every call: 18 µs a chunk instead of 14."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+EVENT_SCHEMA = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {"event": {"type": "string"}, "data": {"type": "string", "description": "JSON"}},
+}
+"""One named event, for the OpenAPI document."""
+
 
 def event(kind: str, data: object, event_id: int | None = None) -> bytes:
     """A named event, as EventSource reads it."""

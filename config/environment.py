@@ -31,6 +31,7 @@ class Environment(BaseModel):
     milvus_uri: SecretStr | None = None  # may carry a password
     secret_key: SecretStr | None = None
     events_url: SecretStr | None = None
+    secret_key_file: Path | None = None
 
     def require_database_url(self) -> str:
         return self._require(self.database_url, "DATABASE_URL")
@@ -70,6 +71,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     def secret(name: str) -> SecretStr | None:
         return SecretStr(environ[name]) if environ.get(name) else None
 
+    def file(name: str) -> Path | None:
+        return Path(environ[name]).absolute() if environ.get(name) else None
+
     home = Path(environ.get("ESERVICE_HOME") or CHECKOUT / ".eservice").absolute()
     return Environment(
         home=home,
@@ -81,6 +85,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         milvus_uri=secret("MILVUS_URI"),
         secret_key=secret("ESERVICE_SECRET_KEY"),
         events_url=secret("EVENTS_URL"),
+        secret_key_file=file("ESERVICE_SECRET_KEY_FILE"),
     )
 
 

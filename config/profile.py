@@ -28,13 +28,28 @@ class Http(Settings):
         0, ge=0, description="proxies of ours in front of Serve that add to X-Forwarded-For; 0: nobody's word"
     )
     cors_origins: tuple[str, ...] = ()
+    cors_credentials: bool = False
     docs: bool = False
+
+
+class OidcSettings(Settings):
+    """An OpenID provider that people may sign in at."""
+
+    issuer: str
+    client_id: str
+    client_secret_env: str | None = Field(None, description="where the environment has the client's secret")
+    redirect_uri: str = Field(description="our /api/v1/auth/oidc/callback, as the provider knows it")
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    new_users: Literal["customer", "agent"] = "customer"
+    timeout_s: float = Field(5.0, gt=0)
+    keys_ttl_s: float = Field(600.0, gt=0, description="how long its metadata and keys are kept")
 
 
 class Auth(Settings):
     access_ttl_s: int = 900
     refresh_ttl_s: int = 30 * 86_400
     demo_users: bool = False
+    oidc: OidcSettings | None = None
 
 
 class EmbedderSettings(Settings):
@@ -207,7 +222,7 @@ class Profile(Settings):
     @property
     def is_local(self) -> bool:
         """Whether this is one trusted machine, reached over loopback only."""
-        return self.auth.demo_users
+        return self.stores.kind == "embedded"
 
 
 def names() -> list[str]:

@@ -6,15 +6,25 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from app.auth.schemas import Identity
+from app.auth.scopes import scope_of
 from app.auth.service import Sessions
 from app.errors import Forbidden, Unauthorised
 from app.limits.requests import CurrentLimits
+from config.limits import Holder
 
 bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
 
 
 async def sessions(request: Request) -> Sessions:
     return cast(Sessions, request.app.state.sessions)
+
+
+class NotForKeys(Forbidden):
+    """This needs somebody who signed in; an API key is not enough."""
+
+
+class ScopeMissing(Forbidden):
+    """This API key lacks the scope for this."""
 
 
 CurrentSessions = Annotated[Sessions, Depends(sessions)]
@@ -26,21 +36,32 @@ async def signed_in(
     limits: CurrentLimits,
     token: Annotated[str | None, Depends(bearer)],
 ) -> Identity:
-    """Whose token it is, once the request is charged to them and to their address."""
+    """Whose access token or API key it is, once the request is charged to them and to their address."""
+    if not token:
+        await limits.spend_refusal(request)
+        raise Unauthorised
     try:
-        who = _read(logins, token)
+        who = await logins.authenticate(token)
     except Unauthorised:
         await limits.spend_refusal(request)
         raise
-    await limits.spend(request, {"user": str(who.id)})
+    holders: dict[Holder, str] = {"user": str(who.id)}
+    if who.key_id:
+        holders["key"] = str(who.key_id)
+    await limits.spend(request, holders)
+    _within_scopes(request, who)
     request.state.user_id = str(who.id)
     return who
 
 
-def _read(logins: Sessions, token: str | None) -> Identity:
-    if not token:
-        raise Unauthorised
-    return logins.read(token)
+def _within_scopes(request: Request, who: Identity) -> None:
+    if who.scopes is None:
+        return
+    scope = scope_of(request.method, request.url.path)
+    if scope is None:
+        raise NotForKeys
+    if scope and scope not in who.scopes:
+        raise ScopeMissing(f"This API key lacks the scope {scope!r}.", scope=scope)
 
 
 SignedIn = Annotated[Identity, Depends(signed_in)]

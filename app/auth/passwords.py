@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -10,6 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from app.errors import Overloaded
 
 MAX_WAITING = 64
+T = TypeVar("T")
 
 
 class TooManyLogins(Overloaded):
@@ -29,17 +32,18 @@ class Passwords:
         return self._hasher.hash("nobody has this password")
 
     async def hash(self, password: str) -> str:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password)
+        return await self._in_turn(self._hasher.hash, password)
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether `password` is the one; takes as long where there is none, so that nobody can tell."""
+        return await self._in_turn(self._verify, stored, password)
+
+    async def _in_turn(self, call: Callable[..., T], *arguments: object) -> T:
         if self._waiting >= MAX_WAITING:
             raise TooManyLogins
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._verify, stored, password
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
         finally:
             self._waiting -= 1
 

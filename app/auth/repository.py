@@ -1,11 +1,13 @@
-"""Every SQL statement that touches users and refresh tokens."""
+"""Every SQL statement that touches users, refresh tokens, API keys and identities from elsewhere."""
 
 from datetime import datetime
 from uuid import UUID
 
-from app.auth.schemas import Role, User
+from app.auth.schemas import ApiKey, ApiKeyDraft, Role, User, UserDraft
 from app.db import Connection
 
+KEY = "id, user_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, created_at"
+ADMINS_LOCK = 0x61_646D_696E  # "admin": who counts administrators waits for who changes them
 COLUMNS = "id, email, name, role::text, password_hash, active, created_at"
 
 
@@ -132,4 +134,170 @@ async def mark_used(conn: Connection, token_hash: bytes) -> None:
 async def revoke_family(conn: Connection, family_id: UUID) -> None:
     await conn.execute(
         "UPDATE refresh_families SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", family_id
+    )
+
+
+async def revoke_families(conn: Connection, user_id: UUID) -> None:
+    """End every login of this user."""
+    await conn.execute(
+        "UPDATE refresh_families SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL", user_id
+    )
+
+
+async def add_user(conn: Connection, draft: UserDraft, password_hash: str | None) -> User | None:
+    """`None` where the address is taken."""
+    row = await conn.fetchrow(
+        f"""
+        INSERT INTO users (email, name, role, password_hash) VALUES (lower($1), $2, $3::text::role, $4)
+        ON CONFLICT (email) DO NOTHING
+        RETURNING {COLUMNS}
+        """,  # noqa: S608
+        draft.email,
+        draft.name,
+        draft.role,
+        password_hash,
+    )
+    return User(**row) if row else None
+
+
+async def change_user(
+    conn: Connection, user_id: UUID, name: str | None, role: Role | None, active: bool | None
+) -> bool:
+    """Write what is not null; whether there is such a user."""
+    done = await conn.execute(
+        """
+        UPDATE users SET name = coalesce($2, name), role = coalesce($3::text::role, role),
+                         active = coalesce($4, active)
+         WHERE id = $1
+        """,
+        user_id,
+        name,
+        role,
+        active,
+    )
+    return done == "UPDATE 1"
+
+
+async def is_last_admin(conn: Connection, user_id: UUID) -> bool:
+    """Whether nobody else is an active administrator; nobody can change that until this transaction ends."""
+    await conn.execute("SELECT pg_advisory_xact_lock($1)", ADMINS_LOCK)
+    last: bool = await conn.fetchval(
+        """
+        SELECT count(*) > 0 AND bool_and(id = $1) FROM users WHERE role = 'admin' AND active
+        """,
+        user_id,
+    )
+    return last
+
+
+async def add_key(
+    conn: Connection, user_id: UUID, draft: ApiKeyDraft, key_hash: bytes, prefix: str
+) -> ApiKey:
+    row = await conn.fetchrow(
+        f"""
+        INSERT INTO api_keys (user_id, name, prefix, key_hash, scopes, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        RETURNING {KEY}
+        """,  # noqa: S608
+        user_id,
+        draft.name,
+        prefix,
+        key_hash,
+        sorted(set(draft.scopes)),
+        draft.expires_at,
+    )
+    assert row  # noqa: S101
+    return ApiKey(**row)
+
+
+async def live_keys(conn: Connection, user_id: UUID) -> int:
+    """How many keys of this user work now; the user is locked, so that two at once do not both fit."""
+    await conn.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+    count: int = await conn.fetchval(
+        """
+        SELECT count(*) FROM api_keys
+         WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+        """,
+        user_id,
+    )
+    return count
+
+
+async def keys(conn: Connection, user_id: UUID, before: UUID | None, limit: int) -> list[ApiKey]:
+    rows = await conn.fetch(
+        f"""
+        SELECT {KEY} FROM api_keys
+         WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2)
+         ORDER BY id DESC LIMIT $3
+        """,  # noqa: S608
+        user_id,
+        before,
+        limit,
+    )
+    return [ApiKey(**row) for row in rows]
+
+
+async def user_of_key(conn: Connection, key_hash: bytes) -> tuple[User, UUID, frozenset[str]] | None:
+    """Whose key it is, its id and scopes, where key and owner are good; its use is noted to the minute."""
+    row = await conn.fetchrow(
+        """
+        SELECT u.id, u.email, u.name, u.role::text, u.password_hash, u.active, u.created_at,
+               k.id AS key_id, k.scopes,
+               coalesce(k.last_used_at < now() - interval '1 minute', true) AS stale
+          FROM api_keys k JOIN users u ON u.id = k.user_id
+         WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND u.active
+           AND (k.expires_at IS NULL OR k.expires_at > now())
+        """,
+        key_hash,
+    )
+    if row is None:
+        return None
+    fields = dict(row)
+    key_id, scopes, stale = fields.pop("key_id"), fields.pop("scopes"), fields.pop("stale")
+    if stale:
+        await conn.execute("UPDATE api_keys SET last_used_at = now() WHERE id = $1", key_id)
+    return User(**fields), key_id, frozenset(scopes)
+
+
+async def revoke_key(conn: Connection, key_id: UUID, owner: UUID | None) -> bool:
+    """Whether there is such a key, of `owner` where one is given; revoking it again changes nothing."""
+    done = await conn.execute(
+        """
+        UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
+         WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)
+        """,
+        key_id,
+        owner,
+    )
+    return done == "UPDATE 1"
+
+
+async def revoke_keys(conn: Connection, user_id: UUID) -> None:
+    await conn.execute(
+        "UPDATE api_keys SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL", user_id
+    )
+
+
+async def user_of_subject(conn: Connection, issuer: str, subject: str) -> User | None:
+    row = await conn.fetchrow(
+        """
+        SELECT u.id, u.email, u.name, u.role::text, u.password_hash, u.active, u.created_at
+          FROM federated_identities f JOIN users u ON u.id = f.user_id
+         WHERE f.issuer = $1 AND f.subject = $2
+        """,
+        issuer,
+        subject,
+    )
+    return User(**row) if row else None
+
+
+async def link_subject(conn: Connection, issuer: str, subject: str, user_id: UUID) -> None:
+    await conn.execute(
+        """
+        INSERT INTO federated_identities (issuer, subject, user_id) VALUES ($1, $2, $3)
+        ON CONFLICT (issuer, subject) DO NOTHING
+        """,
+        issuer,
+        subject,
+        user_id,
     )

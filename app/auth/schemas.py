@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+
+from app.auth.scopes import Scope
 
 Role: TypeAlias = Literal["customer", "agent", "supervisor", "admin"]
 STAFF: frozenset[Role] = frozenset({"agent", "supervisor", "admin"})
@@ -13,12 +15,15 @@ STAFF: frozenset[Role] = frozenset({"agent", "supervisor", "admin"})
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The person behind a request, as their access token says."""
+    """The person behind a request, and the API key they use, if it is one."""
 
     id: UUID
     email: str
     name: str
     role: Role
+    key_id: UUID | None = None
+    scopes: frozenset[str] | None = None
+    """Of the key; `None` stands for everything the role may do."""
 
     @property
     def is_staff(self) -> bool:
@@ -43,6 +48,67 @@ class UserOut(BaseModel):
     role: Role
     active: bool
     created_at: datetime
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]*$")]
+Password = Annotated[SecretStr, Field(min_length=12, max_length=200)]
+EMAIL = r"^[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,189}$"
+
+
+class Request(BaseModel):
+    """Nothing unknown is taken: a misspelt field would silently change nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class UserDraft(Request):
+    """Without a password they can sign in by OpenID Connect only."""
+
+    email: Annotated[str, Field(max_length=254, pattern=EMAIL)]
+    name: Name
+    role: Role = "customer"
+    password: Password | None = None
+
+
+class UserPatch(Request):
+    """What is null stays."""
+
+    name: Name | None = None
+    role: Role | None = None
+    active: bool | None = None
+    password: Password | None = None
+
+
+class PasswordChange(Request):
+    current: Annotated[SecretStr, Field(max_length=200)]
+    new: Password
+
+
+class ApiKeyDraft(Request):
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$")]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
+    expires_at: AwareDatetime | None = Field(None, description="null: it lasts until it is revoked")
+
+
+class ApiKey(BaseModel):
+    id: UUID
+    user_id: UUID
+    name: str
+    prefix: str = Field(description="how the key begins, to tell it from others")
+    scopes: list[str]
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="to the minute")
+    revoked_at: datetime | None
+    created_at: datetime
+
+
+class ApiKeyMade(ApiKey):
+    key: str = Field(description="the key itself; no other answer shows it")
+
+
+class ApiKeys(BaseModel):
+    items: list[ApiKey]
+    next_cursor: str | None = None
 
 
 class Users(BaseModel):

@@ -1,15 +1,23 @@
 """Signing in, staying signed in, signing out."""
 
+import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app import db
 from app.auth import repository
+from app.auth.api_keys import PREFIX, ApiKeyInvalid, key_hash
 from app.auth.passwords import Passwords
-from app.auth.schemas import Identity, Role, TokenPair, User, UserOut
+from app.auth.schemas import Identity, Role, TokenPair, User
 from app.auth.tokens import AccessTokens, new_refresh_token, refresh_hash
-from app.errors import Forbidden, NotFound, Unauthorised
+from app.errors import Unauthorised
 from app.events import service as events
+from app.limits.buckets import Claim
+from app.limits.limiter import Limiter, RateLimitExceeded
+from config.limits import Rate
+
+LONGEST_PASSWORD = 1024
 
 
 class WrongCredentials(Unauthorised):
@@ -24,6 +32,14 @@ class RefreshReused(Unauthorised):
     """This refresh token was used before: every token of that login is revoked, sign in again."""
 
 
+class AccountGone(Unauthorised):
+    """This account was deleted or disabled."""
+
+
+class TooManyAttempts(RateLimitExceeded):
+    """Too many wrong passwords for this account from your address."""
+
+
 def identity(user: User) -> Identity:
     return Identity(user.id, user.email, user.name, user.role)
 
@@ -31,24 +47,71 @@ def identity(user: User) -> Identity:
 class Sessions:
     """Logins: an access token for minutes, a refresh token that changes at every use."""
 
-    def __init__(self, pool: db.Pool, tokens: AccessTokens, passwords: Passwords, refresh_ttl_s: int) -> None:
+    def __init__(
+        self,
+        pool: db.Pool,
+        tokens: AccessTokens,
+        passwords: Passwords,
+        limiter: Limiter,
+        *,
+        refresh_ttl_s: int,
+        failures: Rate,
+    ) -> None:
+        self.tokens = tokens
+        self.passwords = passwords
         self._pool = pool
-        self._tokens = tokens
-        self._passwords = passwords
+        self._limiter = limiter
         self._refresh_ttl = timedelta(seconds=refresh_ttl_s)
+        self._failures = failures
 
-    def read(self, access_token: str) -> Identity:
-        return self._tokens.read(access_token)
+    async def authenticate(self, token: str) -> Identity:
+        """Who sends this access token or API key, with the role they have now; one indexed statement."""
+        if token.startswith(PREFIX):
+            async with db.transaction(self._pool) as conn:
+                found = await repository.user_of_key(conn, key_hash(token))
+            if found is None:
+                raise ApiKeyInvalid
+            user, key_id, scopes = found
+            return replace(identity(user), key_id=key_id, scopes=scopes)
+        user_id = self.tokens.read(token)
+        async with db.connection(self._pool) as conn:
+            known = await repository.user_by_id(conn, user_id)
+        if known is None or not known.active:
+            raise AccountGone
+        return identity(known)
 
-    async def sign_in(self, email: str, password: str) -> TokenPair:
-        """No connection is held while the password is checked."""
+    async def sign_in(self, email: str, password: str, address: str) -> TokenPair:
+        """No connection is held while the password is checked.
+
+        Wrong passwords cost, for one account from one address: whoever tries from elsewhere, also the owner,
+        is not locked out by them.
+        """
+        attempt = self._attempt(email, address)
+        standing = await self._limiter.take([attempt])
+        if not standing.allowed:
+            raise TooManyAttempts(standing)
+        user = await self._with_password(email, password)
+        await self._limiter.take([replace(attempt, cost=-1)])  # only wrong ones cost
+        return await self.open(user)
+
+    async def open(self, user: User) -> TokenPair:
+        """A new login of somebody whose identity is established."""
+        async with db.transaction(self._pool) as conn:
+            return await self._issue(conn, user, await repository.open_family(conn, user.id))
+
+    async def _with_password(self, email: str, password: str) -> User:
+        if "\x00" in email or len(password) > LONGEST_PASSWORD:
+            raise WrongCredentials
         async with db.transaction(self._pool) as conn:
             user = await repository.user_by_email(conn, email)
         stored = user.password_hash if user and user.active else None
-        if not await self._passwords.verify(stored, password) or user is None:
+        if not await self.passwords.verify(stored, password) or user is None:
             raise WrongCredentials
-        async with db.transaction(self._pool) as conn:
-            return await self._issue(conn, user, await repository.open_family(conn, user.id))
+        return user
+
+    def _attempt(self, email: str, address: str) -> Claim:
+        holder = hashlib.sha256(f"{email.lower()}|{address}".encode(errors="replace")).hexdigest()[:32]
+        return Claim("failed-sign-in", holder, self._failures)
 
     async def refresh(self, token: str) -> TokenPair:
         """A new pair for the newest refresh token of a login; an older one revokes the whole login."""
@@ -75,26 +138,8 @@ class Sessions:
         refresh = new_refresh_token()
         expires_at = datetime.now(UTC) + self._refresh_ttl
         await repository.add_refresh(conn, refresh_hash(refresh), family_id, expires_at)
-        access = self._tokens.issue(identity(user))
-        return TokenPair(access_token=access, refresh_token=refresh, expires_in=self._tokens.ttl_s)
-
-
-async def own_account(conn: db.Connection, who: Identity) -> UserOut:
-    user = await repository.user_by_id(conn, who.id)
-    if user is None:
-        raise NotFound
-    return UserOut.model_validate(user, from_attributes=True)
-
-
-async def list_users(
-    conn: db.Connection, who: Identity, after: UUID | None, limit: int
-) -> tuple[list[UserOut], UUID | None]:
-    """A page of users, oldest first, and the last id if there are more. For administrators."""
-    if who.role != "admin":
-        raise Forbidden
-    found = await repository.users(conn, after, limit + 1)
-    page = [UserOut.model_validate(user, from_attributes=True) for user in found[:limit]]
-    return page, page[-1].id if len(found) > limit else None
+        access = self.tokens.issue(identity(user))
+        return TokenPair(access_token=access, refresh_token=refresh, expires_in=self.tokens.ttl_s)
 
 
 async def ensure_user(

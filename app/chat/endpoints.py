@@ -20,12 +20,17 @@ from app.chat.schemas import (
     MessageIn,
     Messages,
 )
-from app.errors import ServiceError
+from app.errors import Invalid, ServiceError, Unauthorised, Unavailable, documented
 from app.state import Current, Transaction
 from app.tickets.schemas import Ticket
 from models.agents.protocol import Event
 
-router = APIRouter(prefix="/api/v1/chat/conversations", tags=["chat"])
+router = APIRouter(
+    prefix="/api/v1/chat/conversations",
+    tags=["chat"],
+    responses=documented(Unauthorised, Invalid, Unavailable),
+)
+ONE = documented(service.ConversationNotFound)
 
 log = structlog.get_logger(__name__)
 
@@ -50,12 +55,12 @@ async def page(
     return Conversations(items=items, next_cursor=str(last) if last else None)
 
 
-@router.get("/{conversation_id}")
+@router.get("/{conversation_id}", responses=ONE)
 async def get(conversation_id: UUID, who: SignedIn, conn: Transaction) -> Conversation:
     return await service.get(conn, who, conversation_id)
 
 
-@router.get("/{conversation_id}/messages")
+@router.get("/{conversation_id}/messages", responses=ONE)
 async def messages(
     conversation_id: UUID,
     who: SignedIn,
@@ -71,7 +76,7 @@ async def messages(
 @router.post(
     "/{conversation_id}/messages",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=ONE | {200: {"content": {"text/event-stream": {"schema": streaming.EVENT_SCHEMA}}}},
 )
 async def ask(conversation_id: UUID, body: MessageIn, who: SignedIn, state: Current) -> StreamingResponse:
     """Ask; the answer is events: `meta`, `delta`s, `citation`s, at times `restart` or `handoff`, `done`."""
@@ -92,13 +97,15 @@ async def _encoded(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
         yield streaming.event("error", {"reason": "service-error", "detail": UNFORESEEN})
 
 
-@router.post("/{conversation_id}/feedback", status_code=204)
+@router.post(
+    "/{conversation_id}/feedback", status_code=204, responses=ONE | documented(service.AnswerNotFound)
+)
 async def judge(conversation_id: UUID, body: FeedbackIn, who: SignedIn, conn: Transaction) -> None:
     """Say whether an answer helped; a second verdict replaces the first."""
     await service.judge(conn, who, conversation_id, body)
 
 
-@router.post("/{conversation_id}/handoff", status_code=201)
+@router.post("/{conversation_id}/handoff", status_code=201, responses=ONE | documented(service.NothingAsked))
 async def hand_over(conversation_id: UUID, body: HandoffIn, who: SignedIn, conn: Transaction) -> Ticket:
     """Open a ticket with everything said so far."""
     return await service.hand_over(conn, who, conversation_id, body.subject)

@@ -133,7 +133,7 @@ class Service:
 
     def _open_stores(self) -> None:
         os.environ.update(self.stores.start().environ())
-        if self.env.secret_key is None:
+        if self.env.secret_key is None and self.env.secret_key_file is None:
             os.environ["ESERVICE_SECRET_KEY"] = self.stores.secret_key()
         threading.Thread(target=self.stores.watch, args=(self.ended,), daemon=True).start()
 

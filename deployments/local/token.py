@@ -4,8 +4,9 @@ import asyncio
 import sys
 
 from app.auth.tokens import AccessTokens
-from config import environment
+from config import environment, safety
 from config.embedded.stores import Stores, unnamed
+from config.keyring import FixedKeys
 from config.profile import load
 from deployments.local import demo
 
@@ -22,8 +23,9 @@ def main(role: str) -> int:
     if who is None:
         print("there are no demo users yet: run `make serve` first", file=sys.stderr)
         return 1
-    secret = env.secret_key.get_secret_value() if env.secret_key else stores.secret_key()
-    print(AccessTokens(secret.split(","), load("local").auth.access_ttl_s).issue(who))
+    given = env.secret_key or env.secret_key_file
+    keys = safety.signing_keys(env) if given else FixedKeys.of(stores.secret_key())
+    print(AccessTokens(keys, load("local").auth.access_ttl_s).issue(who))
     return 0
 
 

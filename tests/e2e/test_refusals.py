@@ -71,7 +71,7 @@ def test_indexing_nothing(idle: Service, tmp_path: Path, name: str) -> None:
 
 
 def test_the_application_refuses_a_short_secret(idle: Service) -> None:
-    code = "from config import environment; from app import main; main.signing_secrets(environment.read())"
+    code = "from config import environment as e, profile as p, safety; safety.check(p.load('test'), e.read())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

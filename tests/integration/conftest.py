@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 
 from app import db
 from app.auth.schemas import Identity
-from app.auth.tokens import AccessTokens
 from app.main import create_app, furnish
 from app.state import State
 from config import environment, profile
+from config.keyring import FixedKeys
 from models.triage.learnt import LearntTriager
 from tests import factories
 from tests.integration import gateway
@@ -48,9 +48,8 @@ def desk(pool: db.Pool, redis: Redis, triager: LearntTriager) -> FastAPI:
         triager=triager,
         embedding_tokens=absent,
     )
-    tokens = AccessTokens(["a secret for tests, long enough to be one"], ttl_s=900)
-    furnish(app, state, tokens)
-    app.state.tokens = tokens
+    furnish(app, state, FixedKeys.of("a secret for tests, long enough to be one"))
+    app.state.tokens = app.state.sessions.tokens
     return app
 
 

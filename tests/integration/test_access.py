@@ -13,7 +13,8 @@ from app import db
 from app.auth import service
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity
-from app.auth.tokens import AccessTokens, key_id
+from app.auth.tokens import AccessTokens
+from config.keyring import FixedKeys
 from tests import factories
 from tests.integration.conftest import Browser
 
@@ -78,11 +79,11 @@ async def test_sign_out_ends_the_login(client: httpx.AsyncClient) -> None:
 async def test_forged_and_expired_tokens_are_refused(client: httpx.AsyncClient, pool: db.Pool) -> None:
     async with db.transaction(pool) as conn:
         who = await factories.person(conn, "admin")
-    tokens = AccessTokens([SECRET], ttl_s=60)
+    tokens = AccessTokens(FixedKeys.of(SECRET), ttl_s=60)
     old = tokens.issue(who, now=datetime.now(UTC) - timedelta(hours=1))
     claims = jwt.decode(tokens.issue(who), options={"verify_signature": False})
-    unsigned = jwt.encode(claims, None, "none", headers={"kid": key_id(SECRET)})
-    strange_key = AccessTokens(["another secret, also long enough to be one"], 60).issue(who)
+    unsigned = jwt.encode(claims, None, "none", headers={"kid": FixedKeys.of(SECRET).current().kid})
+    strange_key = AccessTokens(FixedKeys.of("another secret, also long enough to be one"), 60).issue(who)
     assert await _refusal(client, old) == "urn:eservice:token-expired"
     for token in (unsigned, strange_key, "x"):
         assert await _refusal(client, token) == "urn:eservice:token-invalid"
@@ -96,9 +97,9 @@ async def _refusal(client: httpx.AsyncClient, token: str) -> str:
 
 def test_a_new_signing_key_logs_nobody_out() -> None:
     who = Identity(uuid4(), "ann@example.com", "Ann", "agent")
-    old, new = AccessTokens(["o" * 32], 60), AccessTokens(["n" * 32, "o" * 32], 60)
-    assert new.read(old.issue(who)) == who
-    assert new.read(new.issue(who)) == who
+    old, new = (AccessTokens(FixedKeys.of(*keys), 60) for keys in (["o" * 32], ["n" * 32, "o" * 32]))
+    assert new.read(old.issue(who)) == who.id
+    assert new.read(new.issue(who)) == who.id
 
 
 async def test_only_administrators_list_users(browser: Browser, pool: db.Pool) -> None:

@@ -1,0 +1,106 @@
+"""Users: made, changed and disabled by administrators; everybody changes their own password."""
+
+from uuid import UUID
+
+from app import db
+from app.auth import repository
+from app.auth.passwords import Passwords
+from app.auth.schemas import Identity, PasswordChange, UserDraft, UserOut, UserPatch
+from app.errors import Conflict, Forbidden, Invalid, NotFound
+from app.events import service as events
+
+
+class UserNotFound(NotFound):
+    """There is no such user."""
+
+
+class EmailTaken(Conflict):
+    """There is a user with this e-mail address already."""
+
+
+class LastAdmin(Conflict):
+    """This is the last active administrator; make another one first."""
+
+
+class PasswordWrong(Invalid):
+    """The current password is wrong."""
+
+
+async def own_account(conn: db.Connection, who: Identity) -> UserOut:
+    return await _read(conn, who.id)
+
+
+async def page(
+    conn: db.Connection, who: Identity, after: UUID | None, limit: int
+) -> tuple[list[UserOut], UUID | None]:
+    """A page of users, oldest first, and the last id if there are more. For administrators."""
+    _only_admins(who)
+    found = await repository.users(conn, after, limit + 1)
+    items = [UserOut.model_validate(user, from_attributes=True) for user in found[:limit]]
+    return items, items[-1].id if len(found) > limit else None
+
+
+async def read(conn: db.Connection, who: Identity, user_id: UUID) -> UserOut:
+    if who.id != user_id:
+        _only_admins(who)
+    return await _read(conn, user_id)
+
+
+async def add(pool: db.Pool, passwords: Passwords, who: Identity, draft: UserDraft) -> UserOut:
+    """No connection is held while the password is hashed."""
+    _only_admins(who)
+    hashed = await passwords.hash(draft.password.get_secret_value()) if draft.password else None
+    async with db.transaction(pool) as conn:
+        made = await repository.add_user(conn, draft, hashed)
+        if made is None:
+            raise EmailTaken
+        await events.publish(conn, "user", made.id, "created", f"user:{who.id}", {"role": made.role})
+        return UserOut.model_validate(made, from_attributes=True)
+
+
+async def change(
+    pool: db.Pool, passwords: Passwords, who: Identity, user_id: UUID, patch: UserPatch
+) -> UserOut:
+    """Whoever is disabled or gets another password is signed out; the keys of who is disabled end too."""
+    _only_admins(who)
+    hashed = await passwords.hash(patch.password.get_secret_value()) if patch.password else None
+    async with db.transaction(pool) as conn:
+        loses_admin = patch.active is False or patch.role not in {None, "admin"}
+        if loses_admin and await repository.is_last_admin(conn, user_id):
+            raise LastAdmin
+        if not await repository.change_user(conn, user_id, patch.name, patch.role, patch.active):
+            raise UserNotFound
+        if hashed:
+            await repository.set_password(conn, user_id, hashed)
+        if hashed or patch.active is False:
+            await repository.revoke_families(conn, user_id)
+        if patch.active is False:
+            await repository.revoke_keys(conn, user_id)
+        data = patch.model_dump(mode="json", include={"role", "active"}, exclude_none=True)
+        await events.publish(conn, "user", user_id, "changed", f"user:{who.id}", data)
+        return await _read(conn, user_id)
+
+
+async def change_password(pool: db.Pool, passwords: Passwords, who: Identity, wish: PasswordChange) -> None:
+    """Signs out every other device: whoever knows the old password may be on one of them."""
+    async with db.transaction(pool) as conn:
+        user = await repository.user_by_id(conn, who.id)
+    if not await passwords.verify(user.password_hash if user else None, wish.current.get_secret_value()):
+        raise PasswordWrong
+    hashed = await passwords.hash(wish.new.get_secret_value())
+    async with db.transaction(pool) as conn:
+        await repository.set_password(conn, who.id, hashed)
+        await repository.revoke_families(conn, who.id)
+        await events.publish(conn, "user", who.id, "password_changed", f"user:{who.id}", {})
+
+
+async def _read(conn: db.Connection, user_id: UUID) -> UserOut:
+    user = await repository.user_by_id(conn, user_id)
+    if user is None:
+        raise UserNotFound
+    return UserOut.model_validate(user, from_attributes=True)
+
+
+def _only_admins(who: Identity) -> None:
+    if who.role != "admin":
+        raise Forbidden
