@@ -100,8 +100,12 @@ RULES: dict[str, Rule] = {
     "PUT /api/v1/routing/queues/{name}/fields": Rule(LEADS),
     "PATCH /api/v1/routing/agents/{agent_id}": Rule(LEADS),
     "GET /api/v1/routing/rules": Rule(STAFF),
-    "POST /api/v1/routing/rules": Rule(LEADS, body={"conditions": {"language": ["de"]}}),
-    "PUT /api/v1/routing/rules/{rule_id}": Rule(LEADS, body={"conditions": {"language": ["de"]}}),
+    "POST /api/v1/routing/rules": Rule(
+        LEADS, body={"conditions": {"language": ["de"]}, "actions": {"priority": "high"}}
+    ),
+    "PUT /api/v1/routing/rules/{rule_id}": Rule(
+        LEADS, body={"conditions": {"language": ["de"]}, "actions": {"priority": "high"}}
+    ),
     "DELETE /api/v1/routing/rules/{rule_id}": Rule(LEADS),
     "POST /api/v1/routing/preview": Rule(STAFF),
     "POST /api/v1/knowledge/search": Rule(EVERYBODY),
