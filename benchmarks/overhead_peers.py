@@ -22,6 +22,7 @@ from app.auth.tokens import AccessTokens
 from config import environment
 from config.embedded.stores import Stores
 from config.environment import CHECKOUT
+from config.keyring import FixedKeys
 from config.profile import load
 from deployments.local.cluster import Cluster
 from deployments.local.serve import APP, serve_config
@@ -115,7 +116,7 @@ def eservice(folder: Path, llm: Peer) -> Iterator[Peer]:
         stores = Stores(env.home)
         os.environ |= addresses.environ() | {"ESERVICE_SECRET_KEY": stores.secret_key()}
         dsn = str(addresses.database_url)
-        token = asyncio.run(_prepared(dsn, AccessTokens([stores.secret_key()], 3600)))
+        token = asyncio.run(_prepared(dsn, AccessTokens(FixedKeys.of(stores.secret_key()), 3600)))
         cluster = Cluster(env.home)
         os.environ.update(cluster.environ())
         try:

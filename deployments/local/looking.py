@@ -23,6 +23,7 @@ from config.embedded.child import StoreFailed
 from config.embedded.stores import Stores, unnamed
 from config.environment import Environment
 from deployments.local import demo, ports, processes
+from deployments.local.token import keys
 
 PATIENCE_S = 3.0
 RECENT_S = 900.0
@@ -142,8 +143,7 @@ async def _ask_database(env: Environment, stores: Stores, dsn: str, page: Page) 
     finally:
         pool.terminate()
     if admin and page.ready:
-        secret = env.secret_key.get_secret_value() if env.secret_key else stores.secret_key()
-        headers = {"Authorization": f"Bearer {AccessTokens(secret.split(','), 60).issue(admin)}"}
+        headers = {"Authorization": f"Bearer {AccessTokens(keys(env, stores), 60).issue(admin)}"}
         url = f"http://127.0.0.1:{env.port}/api/v1/admin/providers"
         with httpx.Client(timeout=PATIENCE_S) as client:
             page.providers = _json(client, url, headers=headers).get("items", [])

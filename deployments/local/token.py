@@ -6,7 +6,8 @@ import sys
 from app.auth.tokens import AccessTokens
 from config import environment, safety
 from config.embedded.stores import Stores, unnamed
-from config.keyring import FixedKeys
+from config.environment import Environment
+from config.keyring import FixedKeys, Keyring
 from config.profile import load
 from deployments.local import demo
 
@@ -23,10 +24,14 @@ def main(role: str) -> int:
     if who is None:
         print("there are no demo users yet: run `make serve` first", file=sys.stderr)
         return 1
-    given = env.secret_key or env.secret_key_file
-    keys = safety.signing_keys(env) if given else FixedKeys.of(stores.secret_key())
-    print(AccessTokens(keys, load("local").auth.access_ttl_s).issue(who))
+    print(AccessTokens(keys(env, stores), load("local").auth.access_ttl_s).issue(who))
     return 0
+
+
+def keys(env: Environment, stores: Stores) -> Keyring:
+    """What the service of this home signs with."""
+    given = env.secret_key or env.secret_key_file
+    return safety.signing_keys(env) if given else FixedKeys.of(stores.secret_key())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from app.auth.tokens import AccessTokens
 from config import profile
 from config.embedded.stores import Addresses
 from config.environment import CHECKOUT
+from config.keyring import FixedKeys
 from deployments.kubernetes import serve_config
 from deployments.local import demo
 from tests.cluster import release
@@ -68,7 +69,7 @@ def cluster(desk: str, stores: Addresses, folder: Path) -> Iterator[Node]:
 
 @pytest.fixture
 async def tokens(desk: str) -> dict[str, str]:
-    issuer = AccessTokens([SECRET], ttl_s=3600)
+    issuer = AccessTokens(FixedKeys.of(SECRET), ttl_s=3600)
     people = {role: await demo.identity(desk, role) for role in ("customer", "admin")}
     return {role: issuer.issue(who) for role, who in people.items() if who}
 
