@@ -251,7 +251,7 @@ async def test_plain_http_is_for_the_local_profile_only(
     desk_: Desk, desk: FastAPI, admin: httpx.AsyncClient
 ) -> None:
     state = desk.state.eservice
-    state.profile = state.profile.model_copy(update={"auth": profile.load("prod").auth})
+    state.profile = state.profile.model_copy(update={"stores": profile.load("prod").stores})
     plain = desk_.provider(1, base_url="http://llm.example.com/v1")
     assert (await admin.put(f"{PATH}/second?check=false", json=plain)).status_code == 422
     state.open_provider = Providers(state.profile, environment.read(), None).open
