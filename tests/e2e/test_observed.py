@@ -225,7 +225,7 @@ def prometheus(
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     assert is_free(port)
     assert discovery(service.home).exists()
-    configuration = written(folder, service.home, every="2s", pushed=pushed)
+    configuration = written(folder, service.home, every="5s", pushed=pushed)
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen(arguments(binary, configuration, folder, port), stdout=log, stderr=log)
     try:
@@ -295,10 +295,10 @@ def test_every_metric_has_data_every_query_answers_every_rule_loads(
         return not missing
 
     try:
-        eventually(complete, 45)
+        eventually(complete, 90)
     except AssertionError:
         raise AssertionError(f"no data: {sorted(missing)}") from None
-    eventually(lambda: prometheus.ask("sum(sla_breaches) > 0"), 45)
+    eventually(lambda: prometheus.ask("sum(sla_breaches) > 0"), 60)
     groups = prometheus.client.get("/rules").json()["data"]["groups"]
     loaded = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
     assert loaded.keys() == {rule["alert"] for rule in ALERTS} | RECORDED
