@@ -1,4 +1,4 @@
-"""`python benchmarks/indexing.py {bare,kb,stub,kill} ...`: what the indexing pipeline costs beside its model.
+"""`python -m benchmarks.indexing {kb,stub,kill} ...`: what the indexing pipeline costs beside its model.
 
 - `kb --source FILE`: chunks/s of the pipeline on Ray Data in steady state, and of a bare loop over the same
   ONNX session, threads and texts, in turn; their ratio, start-up apart. Stores are thrown away.

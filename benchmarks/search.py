@@ -1,4 +1,4 @@
-"""`python benchmarks/search.py --queries FILE [--json FILE]`: how long a search takes over HTTP, alone.
+"""`python -m benchmarks.search --queries FILE [--json FILE]`: how long a search takes over HTTP, alone.
 
 Against the running service, whose index should hold the knowledge base that the queries are about
 (`python -m pipelines.index --source .../support-kb/articles.jsonl`). FILE is a BEIR `queries.jsonl`. One
