@@ -17,6 +17,7 @@ from app.auth.passwords import Passwords
 from app.auth.service import Sessions
 from app.auth.tokens import AccessTokens
 from app.budgets import endpoints as budgets
+from app.cases import endpoints as cases
 from app.chat import endpoints as chat
 from app.hardening import NestingLimit, SecurityHeaders
 from app.knowledge import endpoints as knowledge
@@ -48,6 +49,7 @@ SLICES = (
     oidc,
     api_keys,
     chat,
+    cases,
     tickets,
     live,
     jobs,

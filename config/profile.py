@@ -79,12 +79,25 @@ class RetrievalSettings(Settings):
         "milvus", description="where vectors are kept; pgvector lies in the database itself"
     )
     collection: str = "passages"
-    candidates: int = Field(50, description="passages each of dense and sparse search returns")
+    candidates: int = Field(100, description="passages each of dense and sparse search returns")
     dense_weight: float = Field(0.8, ge=0, le=1, description="of z-scores; the rest is BM25's")
     coverage_weight: float = Field(
         0.3, ge=0, le=1, description="how far it falls where one passage has all the question's words"
     )
-    article_support: float = Field(0.35, ge=0, le=1, description="how much an article's other passages count")
+    article_support: float = Field(0.5, ge=0, le=1, description="how much an article's other passages count")
+    first_line_weight: float = Field(
+        0.7, ge=0, description="how much a question's first line counts beside its whole opening"
+    )
+    case_neighbours: int = Field(100, ge=1, description="solved cases that are asked for their votes")
+    case_width: float = Field(
+        0.12, gt=0, description="of the kernel over their cosines; wider asks more of them"
+    )
+    case_doubt: float = Field(
+        20.0, ge=0, description="weight of having seen nothing like it, in cases of cosine 0.45"
+    )
+    case_weight: float = Field(
+        8.0, ge=0, description="what a full vote lifts an article by, in deviations; 0 searches without cases"
+    )
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = Field(

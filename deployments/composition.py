@@ -1,6 +1,7 @@
 """Puts the parts of `models` and `app` together on a replica, from its profile, environment and handles."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
@@ -8,8 +9,11 @@ from functools import partial
 from redis.asyncio import Redis
 
 from app import cache, db
+from app.cases import jobs as case_jobs
+from app.cases.library import PostgresCases, case_collection
 from app.events.relay import Sink
 from app.events.sinks.redis_stream import RedisStream
+from app.jobs.schemas import Handler
 from app.knowledge import versions
 from app.knowledge.jobs import Tools
 from app.knowledge.library import PostgresLibrary
@@ -24,8 +28,10 @@ from deployments.providers import Providers
 from deployments.remote import RemoteEmbedder
 from models.llm.catalogue import Catalogue
 from models.reranking.protocol import Reranker
+from models.retrieval.cases import CaseMemory
 from models.retrieval.chunking import Chunking, sizer
 from models.retrieval.live import IndexVersion, LiveRetriever
+from models.retrieval.milvus import MilvusStore
 from models.retrieval.retriever import Retriever, RetrieverSettings
 from models.retrieval.store import VectorStore
 
@@ -72,6 +78,11 @@ def retriever(
             library=PostgresLibrary(pool, version.name),
             reranker=reranker if settings.rerank else None,
             settings=chosen,
+            cases=CaseMemory(
+                case_store(profile, environment, version.embedder),
+                PostgresCases(pool, version.name),
+                chosen.voting,
+            ),
         )
 
     async def look() -> IndexVersion | None:
@@ -102,6 +113,24 @@ def knowledge_tools(
         return open_store(profile.retrieval, environment, collection)
 
     return Tools(pool, open_store=store, open_updater=updater, build=builds.build)
+
+
+def case_handlers(
+    profile: Profile, environment: Environment, pool: db.Pool, embedder: RemoteEmbedder
+) -> Mapping[str, Handler]:
+    """The jobs that keep the vector store's copy of solved cases in step."""
+    store = case_store(profile, environment)
+    first_line = profile.retrieval.first_line_weight
+    return case_jobs.handlers(pool, embedder, store, store.collection, first_line=first_line)
+
+
+def case_store(profile: Profile, environment: Environment, embedder: str = "") -> MilvusStore:
+    """Of the cases that were embedded as an index of this embedder was; by default the profile's."""
+    model, _, rest = embedder.partition(":")
+    precision = rest.partition(":")[0]
+    collection = case_collection(model or profile.embedder.model, precision or profile.embedder.precision)
+    uri = environment.require_milvus_uri()
+    return MilvusStore(uri, collection, timeout_s=profile.retrieval.timeout_s)
 
 
 async def chat_models(providers: Providers, pool: db.Pool) -> tuple[Catalogue, asyncio.Task[None]]:

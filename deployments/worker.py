@@ -39,6 +39,7 @@ class Worker:
             **routing.handlers(self.pool, RemoteTriager(triage)),
             **sla.handlers(),
             **tickets.handlers(),
+            **composition.case_handlers(profile, env, self.pool, near),
             **watch.handlers(),
             **housekeeping.handlers(profile),
             **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),

@@ -1,6 +1,6 @@
-"""`python -m pipelines.evaluate retrieval|triage ...`: how good the service is, on data with known answers.
+"""`python -m pipelines.evaluate retrieval|triage|live ...`: how good the service is, where answers are known.
 
-Needs no running service: it uses stores of its own, thrown away afterwards.
+Needs no running service: it uses stores of its own, thrown away afterwards; only `live` reads the service's.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from models.embedding.onnx import ModelNotFound
 from models.loading.documents import SourceError
 from models.retrieval.store import StoreUnavailable
 from pipelines import console, observation
-from pipelines.evaluation import retrieval, triage
+from pipelines.evaluation import live, retrieval, triage
 
 EXPECTED = (
     ValueError,  # data sets and settings that do not fit; the message names them
@@ -30,7 +30,7 @@ EXPECTED = (
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.evaluate", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for name, kind in (("retrieval", retrieval), ("triage", triage)):
+    for name, kind in (("retrieval", retrieval), ("triage", triage), ("live", live)):
         one = kinds.add_parser(name, description=kind.__doc__)
         kind.add_arguments(one)
         one.set_defaults(run=kind.run)

@@ -77,6 +77,9 @@ RULES: dict[str, Rule] = {
     "POST /api/v1/tickets/{ticket_id}/links": Rule(STAFF),
     "DELETE /api/v1/tickets/{ticket_id}/links/{kind}/{other_id}": Rule(STAFF),
     "POST /api/v1/tickets/{ticket_id}/merge": Rule(STAFF),
+    "GET /api/v1/tickets/{ticket_id}/suggestions": Rule(STAFF),
+    "POST /api/v1/tickets/{ticket_id}/articles": Rule(STAFF),
+    "DELETE /api/v1/tickets/{ticket_id}/articles/{article_id}": Rule(STAFF),
     "GET /api/v1/tickets/{ticket_id}/attachments": OWN_OR_STAFF,
     "POST /api/v1/tickets/{ticket_id}/attachments": Rule(
         STAFF, owner=True, body={"media_type": "text/plain", "sha256": "0" * 64}
@@ -111,6 +114,10 @@ RULES: dict[str, Rule] = {
     "POST /api/v1/knowledge/search": Rule(EVERYBODY),
     "GET /api/v1/knowledge/articles": Rule(EVERYBODY),
     "GET /api/v1/knowledge/articles/{article_id}": Rule(EVERYBODY),
+    "GET /api/v1/knowledge/cases": Rule(STAFF),
+    "GET /api/v1/knowledge/cases/{case_id}": Rule(STAFF),
+    "DELETE /api/v1/knowledge/cases/{case_id}": Rule(STAFF),
+    "DELETE /api/v1/knowledge/cases/{case_id}/links/{article_id}": Rule(STAFF),
     "GET /api/v1/knowledge/teams": Rule(LEADS),
     "PUT /api/v1/knowledge/teams/{team}": Rule(LEADS),
     "POST /api/v1/knowledge/articles": Rule(LEADS),

@@ -137,5 +137,39 @@ async def set_feedback(
     return done == "INSERT 0 1"
 
 
+async def is_owner(conn: Connection, conversation_id: UUID, user_id: UUID) -> bool:
+    return bool(
+        await conn.fetchval("SELECT user_id = $2 FROM conversations WHERE id = $1", conversation_id, user_id)
+    )
+
+
+async def asked_before(conn: Connection, conversation_id: UUID, message_id: UUID, limit: int) -> list[str]:
+    """The newest `limit` things the customer said before this message, oldest first."""
+    rows = await conn.fetch(
+        """
+        SELECT content FROM messages
+         WHERE conversation_id = $1 AND id < $2 AND author = 'customer'
+         ORDER BY id DESC LIMIT $3
+        """,
+        conversation_id,
+        message_id,
+        limit,
+    )
+    return [row["content"] for row in reversed(rows)]
+
+
+async def cited(conn: Connection, message_id: UUID) -> list[UUID]:
+    """The articles that this answer cites, each once."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT (cited->>'article_id')::uuid AS article_id
+          FROM messages, jsonb_array_elements(citations) AS cited
+         WHERE id = $1
+        """,
+        message_id,
+    )
+    return [row["article_id"] for row in rows]
+
+
 async def link_ticket(conn: Connection, conversation_id: UUID, ticket_id: UUID) -> None:
     await conn.execute("UPDATE conversations SET ticket_id = $2 WHERE id = $1", conversation_id, ticket_id)

@@ -11,6 +11,7 @@ from anyio import CancelScope
 from app import db
 from app.auth import readers
 from app.auth.schemas import Identity
+from app.cases import service as cases
 from app.chat import repository
 from app.chat.schemas import Conversation, FeedbackIn, Message
 from app.errors import Conflict, NotFound
@@ -20,6 +21,7 @@ from app.llm import service as llm
 from app.state import State
 from app.tickets import service as tickets
 from app.tickets.schemas import Ticket, TicketDraft
+from models.agents.answering import search_text
 from models.agents.protocol import Event, Question, Turn
 from models.retrieval.passages import Filters
 
@@ -171,11 +173,24 @@ def _turn(message: Message) -> Turn:
 
 
 async def judge(conn: db.Connection, who: Identity, conversation_id: UUID, verdict: FeedbackIn) -> None:
+    """Keep the verdict; where the customer says that it helped, later searches learn from it."""
     await get(conn, who, conversation_id)
     if not await repository.set_feedback(
         conn, conversation_id, verdict.message_id, verdict.helpful, verdict.comment
     ):
         raise AnswerNotFound
+    if await repository.is_owner(conn, conversation_id, who.id):
+        await _learn(conn, who, conversation_id, verdict)
+
+
+async def _learn(conn: db.Connection, who: Identity, conversation_id: UUID, verdict: FeedbackIn) -> None:
+    if not verdict.helpful:
+        await cases.deny_answer(conn, verdict.message_id)
+        return
+    asked = await repository.asked_before(conn, conversation_id, verdict.message_id, 2)
+    question = search_text(asked[-1], asked[:-1]) if asked else ""
+    cited = await repository.cited(conn, verdict.message_id)
+    await cases.confirm_answer(conn, who, verdict.message_id, question, cited)
 
 
 async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, subject: str | None) -> Ticket:

@@ -5,7 +5,7 @@ from uuid import UUID
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden
-from app.tickets import history, repository
+from app.tickets import followers, history, repository
 from app.tickets.schemas import Csat, CsatDraft
 from app.tickets.service import actor, locked
 from app.tickets.states import ENDED
@@ -24,4 +24,5 @@ async def rate(conn: Connection, who: Identity, ticket_id: UUID, draft: CsatDraf
         raise TicketNotEnded
     rated = await repository.set_csat(conn, ticket_id, draft)
     await history.record(conn, ticket_id, actor(who), "rated", {"score": draft.score})
+    await followers.tell(conn, ticket_id, "changed")
     return rated

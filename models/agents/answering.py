@@ -73,7 +73,9 @@ class Answerer:
     async def answer(self, question: Question) -> AsyncIterator[Event]:
         started = time.monotonic()
         found = await self._retriever.retrieve(
-            _search_text(question), filters=question.filters, top_k=self._settings.passages
+            search_text(question.content, [t.content for t in question.history if t.role == "user"]),
+            filters=question.filters,
+            top_k=self._settings.passages,
         )
         result = _Answer(latency_ms={f"retrieval_{k}": v for k, v in found.latency_ms.items()})
         yield Event("meta", self._meta(question, found))
@@ -201,12 +203,9 @@ def citation(passage: Passage) -> dict[str, Any]:
     }
 
 
-def _search_text(question: Question) -> str:
+def search_text(asked: str, earlier: Sequence[str]) -> str:
     """A short follow-up ("and on Linux?") is searched together with the question it follows."""
-    earlier = [turn.content for turn in question.history if turn.role == "user"]
-    if earlier and len(question.content.split()) <= FOLLOW_UP_WORDS:
-        return f"{earlier[-1]}\n{question.content}"
-    return question.content
+    return f"{earlier[-1]}\n{asked}" if earlier and len(asked.split()) <= FOLLOW_UP_WORDS else asked
 
 
 def _passages_instead(passages: Sequence[Passage]) -> str:

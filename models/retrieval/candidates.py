@@ -1,6 +1,6 @@
 """Gathers what dense and sparse search find and scores every candidate both ways."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,3 +63,11 @@ def ranked(candidates: Sequence[Candidate], weights: Weights, *, mass: float) ->
     scores = with_support(fused, [candidate.article_id for candidate in candidates], weights.support)
     order = np.argsort(-scores, kind="stable")
     return [replace(candidates[i], score=float(scores[i])) for i in order]
+
+
+def lifted(candidates: Sequence[Candidate], lifts: Mapping[str, float]) -> list[Candidate]:
+    """The same candidates in the order that their articles' lifts make of their scores."""
+    if not lifts:
+        return list(candidates)
+    raised = [replace(each, score=each.score + lifts.get(each.article_id, 0.0)) for each in candidates]
+    return sorted(raised, key=lambda each: -each.score)

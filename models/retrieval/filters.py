@@ -18,6 +18,8 @@ def expression(filters: Filters) -> str:
         parts.append(f"array_contains_any(products, {listed(filters.products)})")
     if filters.topics:
         parts.append(f"array_contains_any(topics, {listed(filters.topics)})")
+    if filters.articles:
+        parts.append(f"article_id in {listed(filters.articles)}")
     return " and ".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 from models.retrieval.passages import Filters, Retrieval
@@ -46,13 +46,21 @@ class LiveRetriever:
         return self._open[self._live].store
 
     async def retrieve(
-        self, query: str, *, filters: Filters, top_k: int | None = None, rerank: bool = True
+        self,
+        query: str,
+        *,
+        filters: Filters,
+        top_k: int | None = None,
+        rerank: bool = True,
+        without_cases: Collection[str] = (),
     ) -> Retrieval:
         if self._watch is None:
             self._watch = asyncio.create_task(self._keep_looking())
             await self.look()
         live = self._live
-        found = await self._open[live].retrieve(query, filters=filters, top_k=top_k, rerank=rerank)
+        found = await self._open[live].retrieve(
+            query, filters=filters, top_k=top_k, rerank=rerank, without_cases=without_cases
+        )
         return replace(found, index=live.name)
 
     async def look(self) -> None:
@@ -72,7 +80,7 @@ class LiveRetriever:
         before, self._live = self._live, wanted
         log.info("index %s answers instead of %s", wanted.name, before.name)
         for old in [each for each in self._open if each not in {before, wanted}]:
-            await self._open.pop(old).store.close()
+            await self._open.pop(old).close()
 
     async def _keep_looking(self) -> None:
         while True:
@@ -83,4 +91,4 @@ class LiveRetriever:
         if self._watch:
             self._watch.cancel()
         for each in self._open.values():
-            await each.store.close()
+            await each.close()

@@ -39,6 +39,16 @@ class Filters:
     products: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
+    articles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PastCase:
+    """A solved case near a question: the cosine of the two questions, and the articles that solved it."""
+
+    case_id: str
+    similarity: float
+    articles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,7 @@ class Retrieval:
 
     `relevance` is the best cosine between query and passage, in [-1, 1]; `found` says whether it is enough
     to answer from. `degraded` names what was down or too slow; `latency_ms` is per stage.
+    `cases` are the solved cases that voted, nearest first.
     """
 
     passages: tuple[Passage, ...]
@@ -56,3 +67,4 @@ class Retrieval:
     index: str = ""
     """The version that answered."""
     latency_ms: dict[str, float] = field(default_factory=dict)
+    cases: tuple[PastCase, ...] = ()

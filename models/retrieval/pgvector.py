@@ -27,6 +27,7 @@ c.audiences && $1::text[]
 AND (cardinality($2::text[]) = 0 OR c.language = ANY ($2))
 AND (cardinality($3::text[]) = 0 OR c.products && $3)
 AND (cardinality($4::text[]) = 0 OR c.topics && $4)
+AND (cardinality($5::text[]) = 0 OR c.article_id = ANY ($5))
 """
 
 
@@ -112,12 +113,12 @@ class PgVectorStore:
         async with self._connection(self.timeout_s) as conn:
             rows = await conn.fetch(
                 f"""
-                SELECT c.chunk_id, c.article_id, 1 - (c.dense <=> $5::real[]::vector) AS score,
+                SELECT c.chunk_id, c.article_id, 1 - (c.dense <=> $6::real[]::vector) AS score,
                        c.terms, c.weights
                   FROM {self._tables.chunks} c
                  WHERE {ALLOWED}
-                 ORDER BY c.dense <=> $5::real[]::vector
-                 LIMIT $6
+                 ORDER BY c.dense <=> $6::real[]::vector
+                 LIMIT $7
                 """,  # noqa: S608
                 *_allowed(filters),
                 vector.tolist(),
@@ -141,13 +142,13 @@ class PgVectorStore:
                 f"""
                 WITH best AS (
                     SELECT c.chunk_id, sum(posting.weight * asked.weight) AS score
-                      FROM unnest($5::bigint[], $6::double precision[]) AS asked (term, weight)
+                      FROM unnest($6::bigint[], $7::double precision[]) AS asked (term, weight)
                       JOIN {self._tables.postings} posting USING (term)
                       JOIN {self._tables.chunks} c USING (chunk_id)
                      WHERE {ALLOWED}
                      GROUP BY c.chunk_id
                      ORDER BY score DESC, c.chunk_id
-                     LIMIT $7
+                     LIMIT $8
                 )
                 SELECT c.chunk_id, c.article_id, best.score, c.dense::real[] AS dense
                   FROM best JOIN {self._tables.chunks} c USING (chunk_id)
@@ -205,8 +206,9 @@ async def _set_up(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
     await conn.execute("SET hnsw.ef_search = 100; SET hnsw.iterative_scan = strict_order")
 
 
-def _allowed(filters: Filters) -> tuple[list[str], list[str], list[str], list[str]]:
-    return list(filters.audiences), list(filters.languages), list(filters.products), list(filters.topics)
+def _allowed(filters: Filters) -> list[list[str]]:
+    wanted = (filters.audiences, filters.languages, filters.products, filters.topics, filters.articles)
+    return [list(each) for each in wanted]
 
 
 def _row(record: Record) -> tuple[Any, ...]:

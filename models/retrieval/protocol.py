@@ -1,5 +1,6 @@
 """What finds passages for a question, whichever index answers."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from models.retrieval.passages import Filters, Retrieval
@@ -11,9 +12,15 @@ class PassageRetriever(Protocol):
     def store(self) -> VectorStore: ...
 
     async def retrieve(
-        self, query: str, *, filters: Filters, top_k: int | None = None, rerank: bool = True
+        self,
+        query: str,
+        *,
+        filters: Filters,
+        top_k: int | None = None,
+        rerank: bool = True,
+        without_cases: Collection[str] = (),
     ) -> Retrieval:
-        """The best `top_k` passages that `filters` let through."""
+        """The best `top_k` passages that `filters` let through; cases in `without_cases` do not vote."""
         ...
 
     async def close(self) -> None: ...

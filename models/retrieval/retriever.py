@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from models.embedding.protocol import Embedder, Vectors
 from models.reranking.protocol import Reranker
-from models.retrieval import bm25
-from models.retrieval.candidates import Candidate, Weights, merged, ranked
+from models.retrieval import bm25, question
+from models.retrieval.candidates import Candidate, Weights, lifted, merged, ranked
+from models.retrieval.cases import CaseMemory, Votes, Voting
 from models.retrieval.fusion import mix, spread
 from models.retrieval.library import CorpusStatistics, PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
@@ -24,6 +25,8 @@ from monitoring import metrics
 log = logging.getLogger(__name__)
 
 Vector: TypeAlias = NDArray[np.float32]
+LED = 10
+"""Articles with most votes, whose passages are looked for although no search came upon them."""
 ENOUGH_WORDS = 0.5
 """Share of a question's weight in words that the best passage must have where no cosine is to be had."""
 
@@ -33,10 +36,15 @@ class RetrieverSettings:
     """The fields and meanings of `config.profile.RetrievalSettings`."""
 
     collection: str = "passages"
-    candidates: int = 50
+    candidates: int = 100
     dense_weight: float = 0.8
     coverage_weight: float = 0.3
-    article_support: float = 0.35
+    article_support: float = 0.5
+    first_line_weight: float = 0.7
+    case_neighbours: int = 100
+    case_width: float = 0.12
+    case_doubt: float = 20.0
+    case_weight: float = 8.0
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = 0.0
@@ -50,6 +58,19 @@ class RetrieverSettings:
     @property
     def weights(self) -> Weights:
         return Weights(self.dense_weight, self.coverage_weight, self.article_support)
+
+    @property
+    def voting(self) -> Voting:
+        return Voting(self.case_neighbours, self.case_width, self.case_doubt, self.case_weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the searches found, best first, and what cases say; `None` where a search could not be had."""
+
+    vector: Vector | None
+    ranked: list[Candidate] | None
+    votes: Votes = field(default_factory=Votes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +93,43 @@ class Retriever:
         library: PassageLibrary,
         reranker: Reranker | None,
         settings: RetrieverSettings,
+        cases: CaseMemory | None = None,
     ) -> None:
         self.embedder = embedder
         self.store = store
         self.library = library
         self.reranker = reranker
         self.settings = settings
+        self.cases = cases
 
     async def retrieve(
-        self, query: str, *, filters: Filters, top_k: int | None = None, rerank: bool = True
+        self,
+        query: str,
+        *,
+        filters: Filters,
+        top_k: int | None = None,
+        rerank: bool = True,
+        without_cases: Collection[str] = (),
+        observe: Callable[[Candidates], None] | None = None,
     ) -> Retrieval:
-        """The best `top_k` passages that `filters` let through; the library's errors are the caller's."""
+        """The best `top_k` passages that `filters` let through; the library's errors are the caller's.
+
+        Cases in `without_cases` do not vote: a question that became one must not find itself. `observe` is
+        shown the candidates before cases and reranker had their say: for evaluation and learning.
+        """
         trace, limit = Trace(), top_k or self.settings.top_k
         settings = self.settings
         reranker = self.reranker if rerank and settings.rerank and settings.rerank_weight else None
         with trace.stage("total"):
-            vector, candidates = await self._search(query, filters, trace)
-            if candidates is None:
-                found = await self._by_keywords(query, vector, filters, limit, trace)
+            searched = await self._search(query, filters, trace, without_cases)
+            if observe:
+                observe(searched)
+            if searched.ranked is None:
+                found = await self._by_keywords(query, searched.vector, filters, limit, trace)
             else:
                 wanted = max(limit, settings.rerank_depth) if reranker else limit
-                found = await self._fetched(candidates, filters, wanted, trace)
+                in_order = lifted(searched.ranked, searched.votes.lifts())
+                found = await self._fetched(in_order, filters, wanted, trace)
                 if reranker and len(found.passages) > 1:
                     found = await self._reranked(reranker, query, found, trace)
         metrics.RETRIEVAL_SCORE.observe(found.relevance)
@@ -102,38 +139,59 @@ class Retriever:
             found=found.enough,
             degraded=tuple(trace.degraded),
             latency_ms=trace.latency_ms,
+            cases=searched.votes.cases,
         )
 
     async def close(self) -> None:
         await self.store.close()
+        if self.cases:
+            await self.cases.store.close()
 
     async def _search(
-        self, query: str, filters: Filters, trace: Trace
-    ) -> tuple[Vector | None, list[Candidate] | None]:
-        """The query's vector and the candidates, best first; `None` for what could not be had."""
+        self, query: str, filters: Filters, trace: Trace, without_cases: Collection[str]
+    ) -> Candidates:
         words = bm25.query_terms(query)
-        (vector, dense), (statistics, sparse) = await asyncio.gather(
-            self._dense(query, filters, trace), self._sparse(words, filters, trace)
+        (vector, dense, votes), (statistics, sparse) = await asyncio.gather(
+            self._dense(query, filters, trace, without_cases), self._sparse(words, filters, trace)
         )
         if vector is None or dense is None or sparse is None:
-            return vector, None
+            return Candidates(vector, None, votes)
+        dense += await self._led(vector, {hit.article_id for hit in (*dense, *sparse)}, votes, filters, trace)
         candidates = merged(dense, sparse, vector, bm25.query_vector(words, statistics))
         mass = sum(bm25.query_weights(words, statistics).values())
-        return vector, ranked(candidates, self.settings.weights, mass=mass)
+        return Candidates(vector, ranked(candidates, self.settings.weights, mass=mass), votes)
 
     async def _dense(
-        self, query: str, filters: Filters, trace: Trace
-    ) -> tuple[Vector | None, list[Hit] | None]:
-        vectors = await self._embedded([query], trace)
-        if vectors is None:
-            return None, None
+        self, query: str, filters: Filters, trace: Trace, without_cases: Collection[str]
+    ) -> tuple[Vector | None, list[Hit] | None, Votes]:
+        vector = await self._question(query, trace)
+        if vector is None:
+            return None, None, Votes()
+        nearest = self._nearest(vector, filters, self.settings.candidates, trace)
+        if self.cases is None or not self.settings.case_weight:
+            return vector, await nearest, Votes()
+        hits, votes = await asyncio.gather(nearest, self.cases.votes(vector, filters, trace, without_cases))
+        return vector, hits, votes
+
+    async def _nearest(
+        self, vector: Vector, filters: Filters, limit: int, trace: Trace, stage: str = "search"
+    ) -> list[Hit] | None:
         try:
-            with trace.stage("search"):
-                limit = self.settings.candidates
-                return vectors[0], await self.store.search_dense(vectors[0], filters=filters, limit=limit)
+            with trace.stage(stage):
+                return await self.store.search_dense(vector, filters=filters, limit=limit)
         except StoreUnavailable as error:
             self._without_store(error, trace)
-            return vectors[0], None
+            return None
+
+    async def _led(
+        self, vector: Vector, known: Collection[str], votes: Votes, filters: Filters, trace: Trace
+    ) -> list[Hit]:
+        """The best passages of articles that only cases led to."""
+        wanted = frozenset(votes.leaders(LED)) - frozenset(known)
+        if not wanted or (filters.articles and not (wanted := wanted & filters.articles)):
+            return []
+        own = replace(filters, articles=wanted)
+        return await self._nearest(vector, own, 4 * len(wanted), trace, "led") or []
 
     async def _sparse(
         self, words: Counter[int], filters: Filters, trace: Trace
@@ -151,11 +209,18 @@ class Retriever:
         log.warning("searching by keywords: %s", error)
         trace.degrade(self.store.name)
 
+    async def _question(self, query: str, trace: Trace) -> Vector | None:
+        weight = self.settings.first_line_weight
+        return await self._read(question.embedded(query, self.embedder, first_line=weight), trace)
+
     async def _embedded(self, texts: Sequence[str], trace: Trace) -> Vectors | None:
+        return await self._read(self.embedder.embed(texts), trace)
+
+    async def _read(self, embedding: Awaitable[Vectors], trace: Trace) -> Vectors | None:
         try:
             with trace.stage("embed"):
                 async with asyncio.timeout(self.settings.timeout_s):
-                    return await self.embedder.embed(texts)
+                    return await embedding
         except Exception as error:  # behind a deployment handle, anything can come back
             log.warning("searching without the embedder: %s", error or type(error).__name__)
             trace.degrade("embedder")

@@ -130,6 +130,7 @@ async def test_filters_hold_in_both_searches(store: VectorStore) -> None:
         Filters(ALL.audiences, products=frozenset({"desktop", "web"})): {"c1", "c2", "c3"},
         Filters(ALL.audiences, topics=frozenset({"sync"}), products=frozenset({"web"})): {"c2"},
         Filters(ALL.audiences, products=frozenset({"phone"})): set(),
+        Filters(ALL.audiences, articles=frozenset({"a1", "a9"})): {"c2", "c3"},
     }
     for filters, wanted in expected.items():
         assert ids(await store.search_dense(unit(1), filters=filters, limit=10)) == wanted

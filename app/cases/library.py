@@ -1,0 +1,38 @@
+"""What cases vote for, from PostgreSQL: a link that was revoked a moment ago has no vote."""
+
+import re
+import time
+from collections.abc import Sequence
+
+from app import db
+from app.cases import repository
+from models.retrieval.cases import Standing
+from models.retrieval.passages import Filters
+
+KEEP_S = 2.0
+"""For how long what was learnt is taken to be the newest."""
+
+
+def case_collection(model: str, precision: str) -> str:
+    """Cases lie in a collection of their embedder's: with another one they are written anew."""
+    return re.sub(r"\W", "_", f"cases_{model}_{precision}")
+
+
+class PostgresCases:
+    """Implements `CaseLibrary` for one index."""
+
+    def __init__(self, pool: db.Pool, index: str) -> None:
+        self._pool = pool
+        self._index = index
+        self._standing = Standing(any=False)
+        self._looked = -KEEP_S
+
+    async def links(self, case_ids: Sequence[str], filters: Filters) -> dict[str, tuple[str, ...]]:
+        return await db.read(self._pool, lambda conn: repository.links(conn, case_ids, filters.audiences))
+
+    async def standing(self) -> Standing:
+        """The first case counts at once; a learnt weight within `KEEP_S`."""
+        if not self._standing.any or time.monotonic() - self._looked >= KEEP_S:
+            self._standing = await db.read(self._pool, lambda conn: repository.standing(conn, self._index))
+            self._looked = time.monotonic()
+        return self._standing

@@ -1,0 +1,73 @@
+"""Fills an evaluation's stores with solved cases, and learns from them as the service does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app import db
+from app.cases import jobs, service
+from app.cases.schemas import Imported
+from app.knowledge.indexing import article_id
+from models.embedding.protocol import Embedder
+from models.retrieval.learning import Learnt, Lesson, learn
+from models.retrieval.passages import Filters
+from models.retrieval.retriever import Candidates, Retriever
+from models.retrieval.store import VectorStore
+from pipelines.evaluation.beir import Dataset
+
+PAGE = 200
+NEWEST = 800
+"""Cases that a weight is learnt from: at 40 ms each half a minute."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStores:
+    """Where cases go: the truth, the vectors, the name of their collection."""
+
+    pool: db.Pool
+    store: VectorStore
+    collection: str
+    embedder: Embedder
+    first_line: float
+
+
+async def teach(dataset: Dataset, source: str, stores: CaseStores, report: Report) -> None:
+    """Write the data set's queries as solved cases; `source` is the key its articles were indexed under."""
+    cases = [
+        Imported(query.id, query.text, tuple(article_id(source, each) for each in query.gains))
+        for query in dataset.queries
+    ]
+    for start in range(0, len(cases), PAGE):
+        async with db.transaction(stores.pool) as conn:
+            await service.add_imported(conn, cases[start : start + PAGE])
+    await stores.store.ensure(stores.embedder.dimensions)
+    done = 0
+    while written := await jobs.write_missing(
+        stores.pool, stores.embedder, stores.store, stores.collection, first_line=stores.first_line
+    ):
+        done += written
+        report(f"{done:,} of {len(cases):,} cases embedded")
+    await stores.store.flush()
+
+
+async def learn_weight(
+    pool: db.Pool, retriever: Retriever, index: str, report: Report, *, keep: bool = True
+) -> Learnt | None:
+    """Ask the newest cases as if they were new, and keep what that teaches; used from now on if it won."""
+    async with db.transaction(pool) as conn:
+        cases = await service.confirmed(conn, NEWEST)
+    lessons: list[Lesson] = []
+    for number, case in enumerate(cases, start=1):
+        seen: list[Candidates] = []
+        await retriever.retrieve(
+            case.question, filters=Filters(), rerank=False, without_cases=[str(case.id)], observe=seen.append
+        )
+        if seen and seen[0].ranked is not None:
+            lessons.append(Lesson(seen[0].ranked, seen[0].votes, {str(each) for each in case.articles}))
+        report(f"{number:,} of {len(cases):,} cases asked")
+    learnt = learn(lessons, retriever.settings.case_weight)
+    if learnt and keep:
+        async with db.transaction(pool) as conn:
+            await service.keep_weight(conn, index, learnt.weight, learnt.figures, active=learnt.won)
+    return learnt

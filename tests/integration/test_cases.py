@@ -1,0 +1,297 @@
+"""The loop closed over HTTP: what solved one customer's question lifts its article for the next."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app import db
+from app.cases import jobs, repository
+from app.cases.library import PostgresCases
+from app.cases.schemas import Imported
+from app.jobs.runner import Runner
+from config.embedded.stores import Addresses
+from config.profile import JobSettings
+from models.agents.answering import Answerer, Settings
+from models.embedding.local import LocalEmbedder
+from models.llm.catalogue import Catalogue
+from models.prompts.tokens import EstimatedCounter
+from models.retrieval.cases import CaseMemory, Voting
+from models.retrieval.milvus import MilvusStore
+from models.retrieval.passages import Filters
+from models.retrieval.retriever import Retriever
+from pipelines.evaluation import live
+from pipelines.evaluation.cases import learn_weight
+from tests import factories
+from tests.integration.conftest import Browser
+from tests.integration.knowledge import Knowledge, prepared, sample, slugs, write
+from tests.unit.scripted import DEADLINES, Scripted, link
+
+QUESTION = "The lamp on the lid blinks red when I save, what does it want from me? I am Kim, kim@mail.example"
+OTHER_WORDS = "why is there a red blinking lamp on the lid while saving"
+ANSWER = ["FL-204 ", "The storage is full."]
+
+
+@dataclass(slots=True)
+class Loop:
+    """A desk over a knowledge base of its own, and the jobs that index cases."""
+
+    desk: FastAPI
+    knowledge: Knowledge
+    cases: MilvusStore
+    embedder: LocalEmbedder
+
+    def retriever(self, **settings: float) -> Retriever:
+        retriever = self.knowledge.retriever(embedder=self.embedder, **settings)
+        library = PostgresCases(self.knowledge.pool, self.knowledge.settings.index)
+        retriever.cases = CaseMemory(self.cases, library, Voting())
+        return retriever
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[None]:
+        handlers = jobs.handlers(
+            self.knowledge.pool, self.embedder, self.cases, self.cases.collection, first_line=0.7
+        )
+        stop = asyncio.Event()
+        run = asyncio.create_task(Runner(self.knowledge.pool, handlers, JobSettings(poll_s=0.02)).run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await run
+
+    async def learnt(self) -> None:
+        """Let a worker do what waits."""
+        waiting = "SELECT count(*) FROM jobs WHERE kind = 'index_case' AND status IN ('queued', 'running')"
+        async with self.worker(), asyncio.timeout(30):
+            while await self.knowledge.pool.fetchval(waiting):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def loop(desk: FastAPI, pool: db.Pool, stores: Addresses, tmp_path: Path) -> AsyncIterator[Loop]:
+    assert stores.milvus_uri
+    knowledge = Knowledge.new(pool, stores.milvus_uri)
+    folder = sample(tmp_path / "kb")
+    write(folder, "lamps", "Lamps and lids", "The lamp on the lid is red, green or blue. Choose its colour.")
+    write(folder, "saving", "Saving", "Notes are saved while you write. Saving is shown at the top.")
+    write(
+        folder,
+        "internal",
+        "For agents",
+        "A red lamp is a full disk: offer more storage.",
+        visibility="agents",
+    )
+    await knowledge.index(folder)
+    cases = MilvusStore(stores.milvus_uri, f"cases_{uuid.uuid4().hex}")
+    await cases.ensure(prepared().dimensions)
+    made = Loop(desk, knowledge, cases, LocalEmbedder(prepared()))
+    state = desk.state.eservice
+    state.retriever, state.embedder = made.retriever(), made.embedder
+    state.chat_models = Catalogue([link(Scripted("p0", words=ANSWER))], DEADLINES)
+    state.assistant = Answerer(
+        retriever=state.retriever,
+        embedder=made.embedder,
+        chat_models=state.chat_models,
+        counter=EstimatedCounter(),
+        settings=Settings(prompt_tokens=700, answer_tokens=50, passages=6),
+    )
+    yield made
+    await cases.close()
+    await knowledge.store.close()
+    made.embedder.close()
+
+
+async def ranking(client: httpx.AsyncClient, query: str = OTHER_WORDS) -> list[str]:
+    response = await client.post("/api/v1/knowledge/search", json={"query": query, "top_k": 10})
+    assert response.status_code == 200, response.text
+    assert response.json()["degraded"] == []
+    return list(dict.fromkeys(result["title"] for result in response.json()["results"]))
+
+
+async def asked(client: httpx.AsyncClient, question: str) -> tuple[str, str]:
+    """The conversation and the answer's id."""
+    conversation = (await client.post("/api/v1/chat/conversations", json={})).json()["id"]
+    path = f"/api/v1/chat/conversations/{conversation}/messages"
+    await client.post(path, json={"content": question})
+    messages = (await client.get(path)).json()["items"]
+    assert [each["title"] for each in messages[-1]["citations"]] == ["Error codes"]
+    return conversation, messages[-1]["id"]
+
+
+async def judged(client: httpx.AsyncClient, conversation: str, message: str, *, helpful: bool) -> None:
+    body = {"message_id": message, "helpful": helpful}
+    path = f"/api/v1/chat/conversations/{conversation}/feedback"
+    assert (await client.post(path, json=body)).status_code == 204
+
+
+async def test_ask_confirm_ask_in_other_words_revoke(
+    loop: Loop, browser: Browser, conn: db.Connection
+) -> None:
+    first = browser(await factories.person(conn, name="Kim Novak"))
+    second = browser(await factories.person(conn))
+    agent = browser(await factories.person(conn, "agent"))
+    before = await ranking(second)
+    assert before[0] != "Error codes"
+
+    conversation, message = await asked(first, QUESTION)
+    await loop.learnt()
+    assert await ranking(second) == before, "an answer that nobody confirmed teaches nothing"
+    await judged(first, conversation, message, helpful=True)
+    await loop.learnt()
+
+    assert (await ranking(second))[0] == "Error codes"
+    (case,) = (await agent.get("/api/v1/knowledge/cases")).json()["items"]
+    assert "Kim" not in case["question"]
+    assert "@" not in case["question"]
+    article = case["articles"][0]["article_id"]
+
+    path = f"/api/v1/knowledge/cases/{case['id']}/links/{article}"
+    assert (await second.delete(path)).status_code == 403
+    assert (await agent.delete(path)).status_code == 204
+    assert await ranking(second) == before, "at once, before any job ran"
+    await loop.learnt()
+    assert await ranking(second) == before
+    assert await loop.cases.ids() == set()
+    await judged(first, conversation, message, helpful=True)
+    await loop.learnt()
+    assert await ranking(second) == before, "a citation does not bring back what an agent revoked"
+
+
+async def test_a_verdict_that_is_taken_back(loop: Loop, browser: Browser, conn: db.Connection) -> None:
+    customer = browser(await factories.person(conn))
+    before = await ranking(customer)
+    conversation, message = await asked(customer, QUESTION)
+    await judged(customer, conversation, message, helpful=True)
+    await loop.learnt()
+    assert await ranking(customer) != before
+    await judged(customer, conversation, message, helpful=False)
+    assert await ranking(customer) == before
+
+
+async def test_an_agents_link_counts_while_the_ticket_is_solved(
+    loop: Loop, browser: Browser, conn: db.Connection
+) -> None:
+    who = await factories.person(conn)
+    ticket = await factories.ticket(conn, who, subject="Red lamp blinks on the lid", body=QUESTION)
+    agent, customer = browser(await factories.person(conn, "agent")), browser(who)
+    before = await ranking(customer)
+    code = await conn.fetchval("SELECT id FROM articles WHERE slug = 'codes'")
+    path = f"/api/v1/tickets/{ticket.id}"
+
+    assert (await customer.post(f"{path}/articles", json={"article_id": str(code)})).status_code == 403
+    linked = await agent.post(f"{path}/articles", json={"article_id": str(code), "via": "suggestion"})
+    assert (linked.status_code, linked.json()["confirmed_at"]) == (201, None)
+    await loop.learnt()
+    assert await ranking(customer) == before, "the ticket is not solved yet"
+
+    async def goes(to: str, by: httpx.AsyncClient) -> None:
+        assert (await by.post(f"{path}/transitions", json={"to": to})).status_code == 200
+        await loop.learnt()
+
+    await goes("resolved", agent)
+    assert (await ranking(customer))[0] == "Error codes"
+    await goes("open", customer)
+    assert await ranking(customer) == before, "reopened: it was not solved after all"
+    await goes("resolved", agent)
+    assert (await ranking(customer))[0] == "Error codes"
+    assert (await customer.post(f"{path}/csat", json={"score": 1})).status_code in {200, 201}
+    assert await ranking(customer) == before, "the customer says so"
+    assert (await agent.delete(f"{path}/articles/{code}")).status_code == 204
+    assert (await agent.delete(f"{path}/articles/{uuid.uuid4()}")).status_code == 404
+
+
+async def test_agents_see_similar_cases_and_articles(
+    loop: Loop, browser: Browser, conn: db.Connection
+) -> None:
+    customer, agent = browser(await factories.person(conn)), browser(await factories.person(conn, "agent"))
+    await judged(customer, *(await asked(customer, QUESTION)), helpful=True)
+    await loop.learnt()
+    ticket = await factories.ticket(conn, subject="Lamp", body=OTHER_WORDS)
+    found = (await agent.get(f"/api/v1/tickets/{ticket.id}/suggestions")).json()
+    assert found["articles"][0]["title"] == "Error codes"
+    assert not found["articles"][0]["linked"]
+    (case,) = found["cases"]
+    assert case["similarity"] > 0.5
+    assert [link["title"] for link in case["articles"]] == ["Error codes"]
+    assert (await customer.get(f"/api/v1/tickets/{ticket.id}/suggestions")).status_code == 403
+
+
+async def test_cases_of_staff_and_hidden_articles_do_not_reach_customers(
+    loop: Loop, browser: Browser, conn: db.Connection
+) -> None:
+    agent = await factories.person(conn, "agent")
+    customer = browser(await factories.person(conn))
+    before = await ranking(customer)
+    await judged(browser(agent), *(await asked(browser(agent), QUESTION)), helpful=True)
+    ticket = await factories.ticket(conn, subject=OTHER_WORDS, body=QUESTION)
+    hidden = await conn.fetchval("SELECT id FROM articles WHERE slug = 'internal'")
+    path = f"/api/v1/tickets/{ticket.id}"
+    await browser(agent).post(f"{path}/articles", json={"article_id": str(hidden)})
+    await browser(agent).post(f"{path}/transitions", json={"to": "resolved"})
+    await loop.learnt()
+    assert await ranking(customer) == before
+    assert {"Error codes", "For agents"} & set((await ranking(browser(agent)))[:2])
+
+
+async def test_the_store_is_filled_again_from_postgresql(
+    loop: Loop, browser: Browser, conn: db.Connection
+) -> None:
+    customer = browser(await factories.person(conn))
+    await judged(customer, *(await asked(customer, QUESTION)), helpful=True)
+    await loop.learnt()
+    held = await loop.cases.ids()
+    assert len(held) == 1
+    await loop.cases.delete(list(held))
+    await conn.execute("UPDATE schedules SET next_run_at = now() WHERE kind = 'sync_cases'")
+    async with loop.worker(), asyncio.timeout(30):
+        while await loop.cases.ids() != held:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_without_the_case_store_articles_answer(loop: Loop, conn: db.Connection) -> None:
+    retriever = loop.retriever()
+    await repository.add_imported(conn, [Imported(key="k", question=QUESTION, articles=())], ["public"])
+    assert retriever.cases
+    retriever.cases = CaseMemory(
+        MilvusStore("http://127.0.0.1:9", "cases", timeout_s=0.5), retriever.cases.library, Voting()
+    )
+    found = await retriever.retrieve("What is FL-204?", filters=Filters())
+    assert found.degraded == ("cases",)
+    assert slugs(found.passages)[0] == "codes"
+
+
+async def test_imported_cases_vote_and_a_question_does_not_find_itself(
+    loop: Loop, conn: db.Connection
+) -> None:
+    code = await conn.fetchval("SELECT id FROM articles WHERE slug = 'codes'")
+    imported = [Imported(key=f"k{i}", question=QUESTION, articles=(code, uuid.uuid4())) for i in range(2)]
+    await repository.add_imported(conn, imported, ["public"])
+    await repository.add_imported(conn, imported, ["public"])
+    first, second = await repository.confirmed(conn, 10)
+    assert first.articles == (code,)
+    await jobs.write(await repository.unindexed(conn, "c", 10), loop.embedder, loop.cases, first_line=0.7)
+    found = await loop.retriever().retrieve(QUESTION, filters=Filters(), without_cases=[str(first.id)])
+    assert [case.case_id for case in found.cases] == [str(second.id)]
+
+
+async def test_the_service_is_judged_by_its_own_cases(loop: Loop, conn: db.Connection) -> None:
+    """Each is asked without itself: two that are alike find their article by each other."""
+    code = await conn.fetchval("SELECT id FROM articles WHERE slug = 'codes'")
+    questions = [QUESTION, OTHER_WORDS, "What is FL-204?"]
+    imported = [Imported(key=f"k{i}", question=each, articles=(code,)) for i, each in enumerate(questions)]
+    await repository.add_imported(conn, imported, ["public"])
+    await jobs.write(await repository.unindexed(conn, "c", 10), loop.embedder, loop.cases, first_line=0.7)
+    pool, retriever = loop.knowledge.pool, loop.retriever(per_article=1)
+    figures = await live.judged(pool, retriever, 10, lambda _: None)
+    assert {"dense", "sparse", "fused", "with_cases", "production"} <= figures.keys()
+    assert figures["production"]["cases"] == 3
+    assert figures["with_cases"]["ndcg@10"] > figures["fused"]["ndcg@10"]
+    assert figures["production"]["ndcg@10"] == figures["with_cases"]["ndcg@10"]
+    assert await learn_weight(pool, retriever, loop.knowledge.settings.index, lambda _: None) is None

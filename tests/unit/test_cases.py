@@ -1,0 +1,94 @@
+"""How solved cases vote, how a question is read, and what is masked before it is kept."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.privacy.masking import masked
+from models.retrieval.candidates import Candidate, lifted
+from models.retrieval.cases import PIVOT, Votes, Voting, shares
+from models.retrieval.passages import PastCase
+from models.retrieval.question import embedded, views
+from tests.factories import WordVectors
+
+VOTING = Voting()
+
+
+def case(similarity: float, *articles: str) -> PastCase:
+    return PastCase("case", similarity, articles)
+
+
+def test_a_case_at_the_pivot_weighs_one() -> None:
+    assert shares([case(PIVOT, "a")], Voting(doubt=1.0)) == {"a": pytest.approx(0.5)}
+
+
+def test_many_fairly_similar_cases_outvote_the_most_similar_one() -> None:
+    found = shares([case(0.75, "lone"), *[case(0.6, "common")] * 8], VOTING)
+    assert found["common"] > found["lone"]
+
+
+def test_a_case_with_many_links_says_less_of_each() -> None:
+    found = shares([case(0.6, "a", "b", "c", "d"), case(0.6, "e")], VOTING)
+    assert found["a"] == pytest.approx(found["e"] / 2)
+
+
+def test_a_lone_case_about_something_else_hardly_matters_and_a_like_one_does() -> None:
+    assert Votes((), shares([case(0.05, "a")], VOTING), 8.0).lifts()["a"] < 0.5
+    assert Votes((), shares([case(0.7, "a")], VOTING), 8.0).lifts()["a"] > 3
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.lists(st.sampled_from("abc"), unique=True)), max_size=20))
+def test_shares_are_shares(found: list[tuple[float, list[str]]]) -> None:
+    by_article = shares([case(similarity, *articles) for similarity, articles in found], VOTING)
+    assert all(0 <= share < 1 for share in by_article.values())
+
+
+def test_votes_move_an_articles_passages_and_keep_their_order() -> None:
+    found = [
+        Candidate(str(i), article, 0, 0, score)
+        for i, (article, score) in enumerate([("a", 2), ("b", 1), ("b", 0)])
+    ]
+    assert [each.chunk_id for each in lifted(found, {"b": 1.5})] == ["1", "0", "2"]
+    assert lifted(found, {}) == found
+
+
+def test_leaders_are_those_with_most_votes() -> None:
+    assert Votes((), {"a": 1.0, "b": 3.0, "c": 2.0}).leaders(2) == ["b", "c"]
+
+
+async def test_the_first_line_counts_twice_where_there_is_more_than_it() -> None:
+    assert views("Sync fails") == ["Sync fails"]
+    assert views("  Sync fails\nSince monday my notes do not sync. ") == [
+        "Sync fails\nSince monday my notes do not sync.",
+        "Sync fails",
+    ]
+    vector = await embedded("sync\nmy notes are gone", WordVectors(), first_line=0.7)
+    assert math.isclose(float(np.linalg.norm(vector)), 1, abs_tol=1e-6)
+    plain = await embedded("sync\nmy notes are gone", WordVectors(), first_line=0.0)
+    subject = WordVectors().encode(["sync"])[0]
+    assert vector @ subject > plain @ subject
+
+
+def test_a_long_ticket_is_read_by_its_opening() -> None:
+    assert all(len(view) <= 600 for view in views("word " * 5000))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Write to jane.doe+x@mail.example.co.uk today", "Write to [email] today"),
+        ("Call +49 (30) 1234-5678 or 030 123 45 67", "Call [number] or [number]"),
+        ("Card 4111 1111 1111 1111 was charged", "Card [number] was charged"),
+        ("IBAN DE89 3704 0044 0532 0130 00 please", "IBAN [iban] please"),
+        ("from 192.168.0.17 since 10:30", "from [address] since 10:30"),
+        ("see https://example.com/reset?token=abc123", "see [link]"),
+        ("see https://example.com", "see https://example.com"),
+        ("Jane Doe here, jane@x.org. Thanks, Jane", "[name] here, [email]. Thanks, [name]"),
+        ("error FL-204 in version 68.0.2 on Windows 10", "error FL-204 in version 68.0.2 on Windows 10"),
+    ],
+)
+def test_personal_data_is_masked_and_the_rest_is_kept(text: str, kept: str) -> None:
+    assert masked(text, ["Jane Doe"]) == kept
