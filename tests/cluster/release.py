@@ -6,7 +6,10 @@ from pathlib import Path
 from config.environment import CHECKOUT
 
 PACKAGES = ("app", "config", "deployments", "models", "monitoring", "pipelines")
-WITHOUT_LLM = "extends: local\nllm: {engine: null}\n"
+WITHOUT_LLM = """\
+extends: local
+llm: {engine: null, providers: [{name: self-hosted, kind: self_hosted, model: none, context_tokens: 2048}]}
+"""
 """Profile `test` of a release: the real application, its assistant answering from passages alone."""
 
 

@@ -69,7 +69,7 @@ def test_the_development_stack_is_bounded_to_loopback() -> None:
         image = service["image"]
         assert name == "eservice" or (":" in image and not image.endswith(":latest")), image
         for volume in service.get("volumes", ()):
-            source = volume.partition(":")[0]
+            source = volume.partition(":")[0] if isinstance(volume, str) else volume["source"]
             if source.startswith("."):
                 assert (CHECKOUT / "docker" / source).exists(), f"{name} mounts {source}"
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from config import profile
+from config.environment import CHECKOUT
 from tests.manifests.conftest import Object, pods
 
 MADE_BY_OPERATORS = {
@@ -65,8 +66,6 @@ def test_every_secret_and_configmap_exists(objects: list[Object]) -> None:
 
 
 def test_the_plain_example_has_every_secret_and_key(objects: list[Object]) -> None:
-    from config.environment import CHECKOUT
-
     text = (CHECKOUT / "kuberay" / "examples" / "secrets.yaml").read_text()
     example = {each["metadata"]["name"]: each["stringData"] for each in yaml.safe_load_all(text)}
     assert set(example) == {o["spec"]["target"]["name"] for o in objects if o["kind"] == "ExternalSecret"}
@@ -251,3 +250,21 @@ def test_every_command_of_ours_exists(objects: list[Object]) -> None:
     modules = set(re.findall(r"(?:-m'?,? '?|python -m )([a-z_.]+)", str(objects)))
     assert {"deployments.kubernetes.drain", "deployments.operations", "pipelines.gate"} <= modules
     assert all(importlib.util.find_spec(each) for each in modules), modules
+
+
+def test_a_roll_out_goes_back_by_rules_that_are_there(objects: list[Object]) -> None:
+    rules = [
+        rule
+        for o in objects
+        if o["kind"] == "PrometheusRule"
+        for g in o["spec"]["groups"]
+        for rule in g["rules"]
+    ]
+    severities = [rule["labels"]["severity"] for rule in rules if "alert" in rule]
+    assert severities.count("page") >= 3, "rollout.py goes back where one of these fires"
+    (monitor,) = (o for o in objects if o["kind"] == "PodMonitor")
+    local = yaml.safe_load((CHECKOUT / "monitoring" / "prometheus" / "prometheus.yml").read_text())
+    wanted = local["scrape_configs"][0]["metric_relabel_configs"][0]
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        ours = endpoint["metricRelabelings"][0]
+        assert (ours["regex"], ours["targetLabel"]) == (wanted["regex"], wanted["target_label"])

@@ -35,8 +35,8 @@ class Prometheus(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         names = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        alerts = [{"labels": {"alertname": n, "severity": "critical"}, "state": "firing"} for n in names]
-        alerts.append({"labels": {"alertname": "Slow", "severity": "warning"}, "state": "firing"})
+        alerts = [{"labels": {"alertname": n, "severity": "page"}, "state": "firing"} for n in names]
+        alerts.append({"labels": {"alertname": "Slow", "severity": "ticket"}, "state": "firing"})
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps({"data": {"alerts": alerts}}).encode())
