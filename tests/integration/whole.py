@@ -35,6 +35,8 @@ ROLES: tuple[Role, ...] = ("customer", "agent", "supervisor", "admin")
 
 
 class Store:
+    name = "milvus"
+
     async def ping(self) -> bool:
         return True
 
