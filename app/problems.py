@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,20 @@ OPENAI_TYPES = {
     429: "rate_limit_error",
     503: "service_unavailable_error",
 }
+
+
+UNSTORABLE = frozenset(
+    {
+        asyncpg.DataError,  # itself: asyncpg refuses the argument before PostgreSQL sees it
+        asyncpg.CharacterNotInRepertoireError,
+        asyncpg.UntranslatableCharacterError,
+        asyncpg.NumericValueOutOfRangeError,
+    }
+)
+
+
+class Unstorable(Invalid):
+    """A value is out of range: a number too large, or a character that no text may have."""
 
 
 def render(error: ServiceError, scope: Scope) -> JSONResponse:
@@ -60,6 +75,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(asyncpg.DataError, _data_error)
 
 
 async def _service_error(request: Request, error: Exception) -> JSONResponse:
@@ -79,7 +95,14 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
 def _field(location: Sequence[str | int]) -> str:
     """Where in the request: `tags.0` in the body, `query.limit` elsewhere."""
     parts = location[1:] if location[0] == "body" else location
-    return ".".join(map(str, parts))
+    return ".".join(map(str, parts)).encode(errors="backslashreplace").decode()  # a name may be no text
+
+
+async def _data_error(request: Request, error: Exception) -> JSONResponse:
+    """What passed our schemas and PostgreSQL cannot hold; any other of its data errors is a bug of ours."""
+    if type(error) not in UNSTORABLE:
+        raise error
+    return render(Unstorable(), request.scope)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
