@@ -43,10 +43,11 @@ secrets = st.one_of(emails, telephones, cards, ibans, addresses, tokens, keys, b
 
 @given(word, secrets, word)
 def test_it_does_not_come_out(before: str, secret: str, after: str) -> None:
-    assume("@" not in before + after)
+    bare = secret.removeprefix("Bearer ")
+    assume("@" not in before + after and bare not in f"{before} {after}")
     shown = mask(f"{before} {secret} {after}")
     assert secret not in shown
-    assert secret.removeprefix("Bearer ") not in shown
+    assert bare not in shown
 
 
 @given(st.lists(st.one_of(word, secrets), max_size=8).map(" ".join))
