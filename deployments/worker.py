@@ -22,6 +22,7 @@ from config import environment
 from config.profile import Profile
 from deployments import composition, observation
 from deployments.remote import RemoteEmbedder, RemoteTriager
+from deployments.retraining import Retraining
 
 QUEUED = "queued_jobs"
 
@@ -35,6 +36,7 @@ class Worker:
         env = environment.read()
         self.pool = await composition.open_pool(profile, env)
         near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
+        self.retraining = Retraining(profile.name)
         handlers = {
             **routing.handlers(self.pool, RemoteTriager(triage)),
             **sla.handlers(),
@@ -43,6 +45,7 @@ class Worker:
             **watch.handlers(),
             **housekeeping.handlers(profile),
             **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),
+            **self.retraining.handlers(),
         }
         runner = Runner(self.pool, handlers, profile.jobs)
         sinks = [composition.sink(profile, env), Invalidator(composition.open_redis(profile, env))]
@@ -71,6 +74,7 @@ class Worker:
         """Ends what runs, gives the rest back."""
         self.stop.set()
         await asyncio.gather(*self.run, return_exceptions=True)
+        await self.retraining.close()
         await self.pool.close()
 
 

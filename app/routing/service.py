@@ -81,6 +81,20 @@ async def _rule(conn: Connection, decided: Decision, tags: list[str], subject: s
     return first_fitting(enabled, decided, tags=tags, subject=subject, body=body)
 
 
+async def settle_old(conn: Connection, ticket_id: UUID, triage: Triage) -> bool:
+    """Write what triage says of an old ticket, once for each version; nobody is assigned by it.
+
+    `False` where it was done before, also by a run at the same time: the ticket is locked first.
+    """
+    ticket = await desk.lock(conn, ticket_id)
+    if ticket is None or not await versions.unread(conn, UUID(triage.version), [ticket_id]):
+        return False
+    await versions.record(conn, ticket_id, triage)
+    if ticket.triage is None:
+        await desk.record_triage(conn, ticket_id, decision(triage))
+    return True
+
+
 async def assign(conn: Connection, ticket: Ticket) -> str | None:
     """Give a ticket, which the caller holds locked, to the best free agent; else the reason why it waits.
 

@@ -21,6 +21,13 @@ async def texts(conn: Connection, ticket_ids: Sequence[UUID]) -> dict[UUID, tupl
     return await repository.texts(conn, ticket_ids)
 
 
+async def texts_after(
+    conn: Connection, after: UUID | None, limit: int, *, untriaged: bool
+) -> list[tuple[UUID, str, str]]:
+    """Id, subject and body of the tickets that follow, oldest first; only those that triage never read."""
+    return await repository.texts_after(conn, after, limit, untriaged=untriaged)
+
+
 async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
     """The ticket as it stays until this transaction ends."""
     return await repository.lock(conn, ticket_id)

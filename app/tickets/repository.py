@@ -79,6 +79,23 @@ async def texts(conn: Connection, ticket_ids: Sequence[UUID]) -> dict[UUID, tupl
     return {row["id"]: (row["subject"], row["body"]) for row in rows}
 
 
+async def texts_after(
+    conn: Connection, after: UUID | None, limit: int, *, untriaged: bool
+) -> list[tuple[UUID, str, str]]:
+    """Oldest first."""
+    rows = await conn.fetch(
+        """
+        SELECT id, subject, body FROM tickets
+         WHERE ($1::uuid IS NULL OR id > $1) AND (NOT $3 OR triage IS NULL)
+         ORDER BY id LIMIT $2
+        """,
+        after,
+        limit,
+        untriaged,
+    )
+    return [(row["id"], row["subject"], row["body"]) for row in rows]
+
+
 async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
     """The ticket as it stays until this transaction ends."""
     # Two statements: one that waited for the lock would show joined rows as they were before the wait.

@@ -59,6 +59,12 @@ async def rollback(who: SignedIn, conn: Transaction) -> Version:
     return await service.roll_back(conn, who)
 
 
+@router.post("/retrain", status_code=202)
+async def retrain(who: SignedIn, conn: Transaction) -> None:
+    """Learn from the corrections now instead of tonight; a version comes of it where there are enough."""
+    await service.ask_to_retrain(conn, who)
+
+
 @router.get("/drift")
 async def watched(
     who: SignedIn, conn: Transaction, limit: Annotated[int, Query(ge=1, le=1000)] = 200

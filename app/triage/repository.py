@@ -133,6 +133,19 @@ async def decided(conn: Connection, version_id: UUID) -> int:
     return count
 
 
+async def unread(conn: Connection, version_id: UUID, ticket_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the tickets that this version has not read."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM unnest($2::uuid[]) AS asked (id)
+         WHERE NOT EXISTS (SELECT 1 FROM triage_decisions d WHERE d.version_id = $1 AND d.ticket_id = id)
+        """,
+        version_id,
+        list(ticket_ids),
+    )
+    return {row["id"] for row in rows}
+
+
 async def both_said(conn: Connection, one: UUID, other: UUID) -> list[tuple[str, str, str]]:
     """What a person called a ticket, and the best labels of two versions that both read it before."""
     rows = await conn.fetch(

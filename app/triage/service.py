@@ -4,18 +4,23 @@ A version is registered as a candidate, reads along in the shadow of the active 
 it has won on tickets that are newer than what either had learnt. Whoever asks to change that is an admin.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, NotFound
+from app.jobs import service as jobs
 from app.triage import repository
 from app.triage.comparison import compare
 from app.triage.schemas import Corrected, Correction, Said, Standing, Trained, Version
 from models.triage.protocol import Triage
 
 TRAINING = "system:train"
+RETRAIN = "triage_retrain"
+"""The job that comes round every night."""
+
 LEAST_SHADOW = timedelta(hours=1)
 """A version that cannot be loaded, or says nonsense, shows it within that time."""
 
@@ -137,12 +142,23 @@ async def roll_back(conn: Connection, who: Identity) -> Version:
     return await _version(conn, before.id)
 
 
+async def ask_to_retrain(conn: Connection, who: Identity) -> None:
+    """Do now what is done every night."""
+    require_admin(who)
+    await jobs.enqueue(conn, RETRAIN, {}, dedupe_key="asked")
+
+
 async def record(conn: Connection, ticket_id: UUID, triage: Triage) -> None:
     """Keep what the active version, and its shadow, said of this ticket."""
     for each in (triage, triage.shadow):
         said = _said(each, shadow=each is not triage) if each else None
         if said is not None:
             await repository.add_decision(conn, ticket_id, said)
+
+
+async def unread(conn: Connection, version_id: UUID, ticket_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the tickets that this version has not read."""
+    return await repository.unread(conn, version_id, ticket_ids)
 
 
 async def correct(conn: Connection, ticket_id: UUID, by: str, change: Correction) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from models.embedding.protocol import Vectors
 from models.triage.linear import Classifier, Head, Known, Mix
+from models.triage.neighbours import Neighbours
+from models.triage.network import Network
 from models.triage.protocol import Label
 from models.triage.words import Words
 
-FORMAT = 2
+FORMAT = 3
 CANDIDATES = 5
 DIRECTIONS = 12
+NETWORK = tuple(field.name for field in fields(Network))
 
 
 class ArtefactError(ValueError):
@@ -85,6 +88,9 @@ class TriageModel:
             word_weight=c.word_head.weight.astype(np.float16),
             word_bias=c.word_head.bias,
             idf=c.words.idf,
+            neighbour_vectors=c.neighbours.vectors,
+            neighbour_target=c.neighbours.target,
+            **{f"network_{name}": getattr(c.network, name) for name in NETWORK},
             known=c.known.coefficients,
             queue_of=self.queue_of,
             directions=self.directions,
@@ -95,7 +101,7 @@ class TriageModel:
             "embedder": self.embedder,
             "labels": c.labels,
             "queues": self.queues,
-            "mix": [c.mix.vectors, c.mix.words],
+            "mix": c.mix.weights,
             "known_intercept": c.known.intercept,
             "threshold": c.threshold,
             "word_count": c.words.word_count,
@@ -120,7 +126,11 @@ class TriageModel:
             words=Words(about["terms"], weights["idf"], about["word_count"]),
             vector_head=Head(weights["vector_weight"], weights["vector_bias"]),
             word_head=Head(weights["word_weight"].astype(np.float32), weights["word_bias"]),
-            mix=Mix(*about["mix"]),
+            neighbours=Neighbours(
+                weights["neighbour_vectors"], weights["neighbour_target"], len(about["labels"])
+            ),
+            network=Network(**{name: weights[f"network_{name}"] for name in NETWORK}),
+            mix=Mix(tuple(about["mix"])),
             known=Known(weights["known"], about["known_intercept"]),
             threshold=about["threshold"],
         )

@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from models.embedding.protocol import Vectors
+from models.triage import network
 from models.triage.figures import calibration_error
 from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, softmax, traits
+from models.triage.neighbours import Neighbours
 from models.triage.words import Words
 
 FALSE_ALARMS = 0.02
@@ -27,6 +29,9 @@ WORD_ITERATIONS = 60
 
 SMALL = 1000
 """Examples below which every one of them is held out once (4 folds), else a seventh of them."""
+
+DECAY = 3.0
+"""Of the mix, an example: nothing among thousands."""
 
 ABSENT = -30.0
 """Logit of a label that a fold's training part did not contain."""
@@ -72,12 +77,9 @@ def fit(examples: Examples) -> Fitted:
         )
     held = _hold_out(inside, outside, labels)
     mix = _calibrate(held)
-    logits = mix(held.vectors, held.words)
-    known, threshold = _learn_confidence(logits, mix(held.strange_vectors, held.strange_words))
-    heads = _fit_heads(inside, labels, held.vector_c)
-    classifier = Classifier(
-        tuple(labels.tolist()), heads.words, heads.vector, heads.word, mix, known, threshold
-    )
+    logits = mix(held.familiar)
+    known, threshold = _learn_confidence(logits, mix(held.strange))
+    classifier = replace(_fit_heads(inside, labels, held.vector_c), mix=mix, known=known, threshold=threshold)
     return Fitted(classifier, _figures(logits, held.target))
 
 
@@ -112,40 +114,31 @@ def folds(labels: NDArray[np.str_]) -> list[tuple[Indices, Indices]]:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Logits of both heads for examples they were not trained on, and for strange texts."""
+    """Each head's logits for examples it was not trained on, and for strange texts."""
 
-    vectors: Logits
-    words: Logits
+    familiar: tuple[Logits, ...]
     target: Indices
-    strange_vectors: Logits
-    strange_words: Logits
+    strange: tuple[Logits, ...]
     vector_c: float
-
-
-@dataclass(frozen=True, slots=True)
-class Heads:
-    words: Words
-    vector: Head
-    word: Head
-
-    def logits(self, examples: Examples) -> tuple[Logits, Logits]:
-        rows = [self.words.row(text) for text in examples.texts]
-        return self.vector.dense(examples.vectors), self.word.sparse(rows)
 
 
 def _hold_out(inside: Examples, outside: Examples, labels: NDArray[np.str_]) -> HeldOut:
     pairs = folds(inside.labels)
     vector_c = _choose_c(inside, labels, pairs)
-    parts: list[tuple[Logits, Logits, Indices]] = []
-    strange: list[tuple[Logits, Logits]] = []
+    familiar: list[tuple[Logits, ...]] = []
+    strange: list[tuple[Logits, ...]] = []
+    target: list[Indices] = []
     for train, held in pairs:
         heads = _fit_heads(inside.take(train), labels, vector_c)
-        seen = held[np.isin(inside.labels[held], inside.labels[train])]
-        parts.append((*heads.logits(inside.take(seen)), np.searchsorted(labels, inside.labels[seen])))
-        strange.append(heads.logits(outside))
-    vectors, words, target = (np.concatenate(column) for column in zip(*parts, strict=True))
-    strange_vectors, strange_words = (np.concatenate(column) for column in zip(*strange, strict=True))
-    return HeldOut(vectors, words, target, strange_vectors, strange_words, vector_c)
+        seen = inside.take(held[np.isin(inside.labels[held], inside.labels[train])])
+        familiar.append(heads.heads(seen.texts, seen.vectors))
+        strange.append(heads.heads(outside.texts, outside.vectors))
+        target.append(np.searchsorted(labels, seen.labels))
+    return HeldOut(_columns(familiar), np.concatenate(target), _columns(strange), vector_c)
+
+
+def _columns(rows: Sequence[tuple[Logits, ...]]) -> tuple[Logits, ...]:
+    return tuple(np.concatenate(column) for column in zip(*rows, strict=True))
 
 
 def _choose_c(inside: Examples, labels: NDArray[np.str_], pairs: list[tuple[Indices, Indices]]) -> float:
@@ -162,19 +155,24 @@ def _choose_c(inside: Examples, labels: NDArray[np.str_], pairs: list[tuple[Indi
 
 
 def _calibrate(held: HeldOut) -> Mix:
-    """The two weights under which the held-out labels are likeliest.
+    """The heads' weights under which the held-out labels are likeliest.
 
-    Temperature scaling (Guo et al., "On Calibration of Modern Neural Networks", 2017) of both heads at once.
+    Temperature scaling (Guo et al., "On Calibration of Modern Neural Networks", 2017) of all heads at once. A
+    little weight decay keeps a few examples that are all right from making it sure of everything.
     """
+    decay = DECAY / len(held.target)
 
     def loss(log_weights: NDArray[np.float64]) -> float:
-        a, b = np.exp(log_weights)
-        return _loss(a * held.vectors + b * held.words, held.target)
+        weights = np.exp(log_weights)
+        return _loss(Mix(tuple(weights.tolist()))(held.familiar), held.target) + decay * float(
+            weights @ weights
+        )
 
-    start = np.log([0.7, 0.7])
-    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 80, "xatol": 0.01, "fatol": 1e-5})
-    a, b = np.exp(np.clip(found.x, -6, 3))
-    return Mix(float(a), float(b))
+    start = np.log([0.5, 0.5, 0.2, 0.3])
+    found = minimize(
+        loss, start, method="Powell", bounds=[(-6, 3)] * 4, options={"maxfev": 400, "ftol": 1e-4}
+    )
+    return Mix(tuple(np.exp(found.x).tolist()))
 
 
 def _learn_confidence(familiar: Logits, strange: Logits) -> tuple[Known, float]:
@@ -203,10 +201,21 @@ def _fit_known(familiar: NDArray[np.float32], strange: NDArray[np.float32]) -> K
     return Known(coefficients.astype(np.float32), intercept)
 
 
-def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) -> Heads:
+def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) -> Classifier:
+    """Every head, not mixed yet."""
     words = Words.learn(examples.texts, min_texts=2 if len(examples) >= 200 else 1)
-    vector = _fit_vectors(examples.vectors, examples.labels, labels, vector_c)
-    return Heads(words, vector, _fit_words(words, examples, labels))
+    target = np.searchsorted(labels, examples.labels)
+    return Classifier(
+        labels=tuple(labels.tolist()),
+        words=words,
+        vector_head=_fit_vectors(examples.vectors, examples.labels, labels, vector_c),
+        word_head=_fit_words(words, examples, labels),
+        neighbours=Neighbours(examples.vectors.astype(np.float16), target.astype(np.int32), len(labels)),
+        network=network.train(examples.vectors, target, len(labels)),
+        mix=Mix((1.0, 1.0, 0.0, 0.0)),
+        known=Known(np.zeros(3, dtype=np.float32), 0.0),
+        threshold=0.0,
+    )
 
 
 def _fit_vectors(vectors: Vectors, given: NDArray[np.str_], labels: NDArray[np.str_], c: float) -> Head:

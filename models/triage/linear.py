@@ -1,4 +1,4 @@
-"""Multinomial logistic regression at work: a head on vectors, one on words, and their calibrated mix."""
+"""A classifier's heads and their calibrated mix: linear ones on vectors and words, neighbours, a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.embedding.protocol import Vectors
+from models.triage.neighbours import Neighbours
+from models.triage.network import Network
 from models.triage.words import SparseRow, Words
 
 Logits: TypeAlias = NDArray[np.float32]
@@ -40,11 +42,11 @@ class Head:
 class Mix:
     """How much each head's logits count; their size is the inverse temperature: this is the calibration."""
 
-    vectors: float
-    words: float
+    weights: tuple[float, ...]
 
-    def __call__(self, vectors: Logits, words: Logits) -> Logits:
-        return self.vectors * vectors + self.words * words
+    def __call__(self, heads: Sequence[Logits]) -> Logits:
+        mixed = sum(weight * each for weight, each in zip(self.weights, heads, strict=True))
+        return np.asarray(mixed, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,25 @@ class Classifier:
     words: Words
     vector_head: Head
     word_head: Head
+    neighbours: Neighbours
+    network: Network
     mix: Mix
     known: Known
     threshold: float
     """Of `confidence`: below it the label is not to be trusted. Learnt from the training file alone."""
 
     def logits(self, texts: Sequence[str], vectors: Vectors) -> Logits:
+        return self.mix(self.heads(texts, vectors))
+
+    def heads(self, texts: Sequence[str], vectors: Vectors) -> tuple[Logits, ...]:
+        """What each head says, in the order of the mix."""
         rows = [self.words.row(text) for text in texts]
-        return self.mix(self.vector_head.dense(vectors), self.word_head.sparse(rows))
+        return (
+            self.vector_head.dense(vectors),
+            self.word_head.sparse(rows),
+            self.neighbours.logits(vectors),
+            self.network.logits(vectors),
+        )
 
     def probabilities(self, logits: Logits) -> Probabilities:
         return softmax(logits)
