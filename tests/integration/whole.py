@@ -48,7 +48,13 @@ class Retriever(FixedRetriever):
     store = Store()
 
     async def retrieve(
-        self, query: str, *, filters: Filters, top_k: int | None = None, rerank: bool | None = None
+        self,
+        query: str,
+        *,
+        filters: Filters,
+        top_k: int | None = None,
+        rerank: bool | None = None,
+        without_cases: Sequence[str] = (),
     ) -> Retrieval:
         found = await super().retrieve(query, filters=filters, top_k=top_k)
         passages = [replace(each, article_id=str(uuid.uuid4())) for each in found.passages]
