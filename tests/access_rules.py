@@ -142,6 +142,7 @@ RULES: dict[str, Rule] = {
     "GET /api/v1/admin/triage/versions": Rule(LEADS),
     "GET /api/v1/admin/triage/versions/{version_id}": Rule(LEADS),
     "GET /api/v1/admin/triage/versions/{version_id}/standing": Rule(LEADS),
+    "POST /api/v1/admin/triage/retrain": Rule(ADMINS),
     "POST /api/v1/admin/triage/rollback": Rule(ADMINS),
     "POST /api/v1/admin/triage/versions/{version_id}/promote": Rule(ADMINS),
     "POST /api/v1/admin/triage/versions/{version_id}/shadow": Rule(ADMINS),

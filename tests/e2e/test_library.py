@@ -23,7 +23,7 @@ def search(client: httpx.Client, query: str) -> dict[str, Any]:
     answer = client.post(f"{PATH}/search", json={"query": query})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
-    assert found["degraded"] == []
+    assert set(found["degraded"]) <= {"cases"}  # the Worker fills the cases of its profile's embedder only
     return found
 
 

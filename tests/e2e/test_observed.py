@@ -121,12 +121,15 @@ def test_one_question_is_one_tree_over_every_process(asked: list[Received]) -> N
     def above(span: Received) -> list[str]:
         return [] if span.parent not in by_id else [by_id[span.parent].name, *above(by_id[span.parent])]
 
+    def paths(name: str) -> list[list[str]]:
+        return [[*reversed(above(span)), name] for span in asked if span.name == name]
+
     def path(name: str) -> list[str]:
-        return [*reversed(above(next(span for span in asked if span.name == name))), name]
+        return paths(name)[0]
 
     assert path("Assistant.answer") == [ASKING, "Assistant.answer"]
     assert path("Embedder.embed")[:4] == [ASKING, "Assistant.answer", "retrieval total", "retrieval embed"]
-    assert path("milvus search")[-2:] == ["retrieval search", "milvus search"]
+    assert ["retrieval search", "milvus search"] in [found[-2:] for found in paths("milvus search")]
     assert path("Llm.stream_json")[-2:] == ["chat smollm2-135m", "Llm.stream_json"]
     statements = [span for span in asked if span.attributes.get("db.system.name") == "postgresql"]
     assert {span.service for span in statements} >= {"eservice-gateway", "eservice-assistant"}
