@@ -143,7 +143,7 @@ async def test_what_a_dead_replica_reserved_comes_back(pool: db.Pool, conn: db.C
     book = Book(pool)
     await book.look()
     who = (await factories.person(conn)).id
-    killed = book.reserve(who, "m", 2.0)  # kept: an abandoned generator would be ended, and give back, by itself
+    killed = book.reserve(who, "m", 2.0)  # kept: once abandoned, it would be ended and give back by itself
     await killed.__aenter__()
     with pytest.raises(BudgetSpent):
         await book.reserve(who, "m", 0.1).__aenter__()
