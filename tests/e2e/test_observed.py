@@ -1,6 +1,7 @@
 """The running service from outside: one trace a request, figures for everything, nobody in either."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 import shutil
@@ -128,7 +129,8 @@ def test_one_question_is_one_tree_over_every_process(asked: list[Received]) -> N
         return paths(name)[0]
 
     assert path("Assistant.answer") == [ASKING, "Assistant.answer"]
-    assert path("Embedder.embed")[:4] == [ASKING, "Assistant.answer", "retrieval total", "retrieval embed"]
+    embedding = [ASKING, "Assistant.answer", "retrieval total", "retrieval embed"]  # its sentences are too
+    assert embedding in [found[:4] for found in paths("Embedder.embed")]
     assert ["retrieval search", "milvus search"] in [found[-2:] for found in paths("milvus search")]
     assert path("Llm.stream_json")[-2:] == ["chat smollm2-135m", "Llm.stream_json"]
     statements = [span for span in asked if span.attributes.get("db.system.name") == "postgresql"]
@@ -306,14 +308,19 @@ def test_every_metric_has_data_every_query_answers_every_rule_loads(
     loaded = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
     assert loaded.keys() == {rule["alert"] for rule in ALERTS} | RECORDED
     assert set(loaded.values()) <= {"ok", "unknown"}
-    silent = [
-        (panel.title, query)
-        for board in BOARDS
-        for panel in board.panels()
-        for query in panel.queries.values()
-        if not prometheus.ask(query) and not panel.gpu
-    ]
-    assert not silent
+
+    def silent() -> list[tuple[str, str]]:
+        return [
+            (panel.title, query)
+            for board in BOARDS
+            for panel in board.panels()
+            for query in panel.queries.values()
+            if not prometheus.ask(query) and not panel.gpu
+        ]
+
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: not silent(), 60)  # rates want two scrapes
+    assert not silent()
 
 
 def test_the_page_for_people_without_grafana(service: Service, asked: list[Received]) -> None:
