@@ -1,12 +1,10 @@
 """The real FastAPI application in this process, over HTTP, with the parts that tickets and routing need."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias, cast
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
@@ -20,6 +18,7 @@ from models.triage.learnt import LearntTriager
 from tests import factories
 from tests.integration import gateway
 from tests.integration.upstream import Upstream
+from tests.integration.whole import served
 
 Browser: TypeAlias = Callable[[Identity], httpx.AsyncClient]
 
@@ -72,14 +71,8 @@ async def browser(desk: FastAPI) -> AsyncIterator[Browser]:
 @pytest.fixture
 async def address(desk: FastAPI) -> AsyncIterator[str]:
     """The application on a free port, in this loop, where its pool lives."""
-    server = uvicorn.Server(uvicorn.Config(desk, port=0, lifespan="off", log_level="warning"))
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    server.should_exit = True
-    await serving
+    async with served(desk) as url:
+        yield f"{url}/v1"
 
 
 @pytest.fixture
