@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from app.encryption import DataKeys
 from app.errors import Overloaded, Unavailable
 from monitoring import instruments, postgresql
 
@@ -53,8 +55,12 @@ class MigrationError(RuntimeError):
     """The database and the migrations of this code do not fit together."""
 
 
-async def connect(dsn: str, *, max_size: int, statement_timeout_s: float) -> Pool:
+async def connect(
+    dsn: str, *, max_size: int, statement_timeout_s: float, keys: DataKeys | None = None
+) -> Pool:
     """A pool whose connections speak JSON and give up on a statement after `statement_timeout_s`.
+
+    `keys` are what `app.vault` opens its sealed texts with; by default by the environment's KEKs.
 
     It opens connections when they are needed, so that a replica starts while PostgreSQL is away. Behind a
     pgbouncer in transaction mode (`?pgbouncer=true`) no prepared statement is kept: it would mix them up.
@@ -64,12 +70,22 @@ async def connect(dsn: str, *, max_size: int, statement_timeout_s: float) -> Poo
         plain,
         min_size=0,
         max_size=max_size,
-        init=speak_json,
+        init=partial(_prepare, keys or DataKeys()),
         connection_class=postgresql.Connection,
         command_timeout=statement_timeout_s,
         timeout=5,
         statement_cache_size=0 if pgbouncer else 200,
     )
+
+
+async def _prepare(keys: DataKeys, conn: Connection) -> None:
+    await speak_json(conn)
+    cast(Any, conn).data_keys = keys
+
+
+def keys_of(conn: Connection) -> DataKeys:
+    """The keys that this connection's pool was opened with."""
+    return cast(DataKeys, cast(Any, conn).data_keys)
 
 
 async def speak_json(conn: Connection) -> None:

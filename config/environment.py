@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from config.keyring import HOME_FILE
+
 CHECKOUT = Path(__file__).parents[1]
 
 
@@ -32,6 +34,8 @@ class Environment(BaseModel):
     secret_key: SecretStr | None = None
     events_url: SecretStr | None = None
     secret_key_file: Path | None = None
+    key_encryption_key: SecretStr | None = None
+    key_encryption_key_file: Path | None = None
 
     def require_database_url(self) -> str:
         return self._require(self.database_url, "DATABASE_URL")
@@ -44,6 +48,11 @@ class Environment(BaseModel):
 
     def require_secret_key(self) -> str:
         return self._require(self.secret_key, "ESERVICE_SECRET_KEY")
+
+    @property
+    def home_keys(self) -> Path:
+        """Where the embedded stores of this home keep its key-encryption keys."""
+        return self.home / HOME_FILE
 
     def require_events_url(self) -> str:
         return self._require(self.events_url, "EVENTS_URL")
@@ -86,6 +95,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         secret_key=secret("ESERVICE_SECRET_KEY"),
         events_url=secret("EVENTS_URL"),
         secret_key_file=file("ESERVICE_SECRET_KEY_FILE"),
+        key_encryption_key=secret("ESERVICE_KEY_ENCRYPTION_KEY"),
+        key_encryption_key_file=file("ESERVICE_KEY_ENCRYPTION_KEY_FILE"),
     )
 
 

@@ -15,6 +15,9 @@ from typing import Protocol
 MIN_BYTES = 32
 """An HS256 key shorter than its hash weakens it (RFC 7518, section 3.2); AES-256 takes exactly as many."""
 
+HOME_FILE = "keys.json"
+"""Key-encryption keys of a home with embedded stores."""
+
 LOOK_EVERY_S = 1.0
 """A file is looked at again no sooner, however many unknown key ids are asked for."""
 

@@ -1,7 +1,11 @@
 """What is not safe to run, and why. The local profile trusts its machine; elsewhere nothing is assumed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from config import keyring
 from config.environment import Environment, MissingSetting
@@ -15,6 +19,7 @@ LEAST_DISTINCT = 12
 PLACEHOLDERS = ("change", "secret", "default", "example", "password", "eservice")
 MAKE_ONE = "`openssl rand -base64 48` makes one"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+SIGNING, SEALING = "ESERVICE_SECRET_KEY", "ESERVICE_KEY_ENCRYPTION_KEY"
 
 
 class InsecureConfiguration(ValueError):
@@ -23,9 +28,13 @@ class InsecureConfiguration(ValueError):
 
 def check(profile: Profile, environment: Environment) -> None:
     """Raises `InsecureConfiguration`, which names everything that is wrong, each with what to do."""
-    problems = list(_secrets(environment))
+    signing = _Given(SIGNING, environment.secret_key, environment.secret_key_file)
+    sealing = _Given(SEALING, environment.key_encryption_key, environment.key_encryption_key_file)
+    problems = [*signing.problems(), *sealing.problems(needed=not profile.is_local)]
     if not profile.is_local:
-        problems += [*_weak(environment), *_profile(profile), *_providers(profile, environment)]
+        problems += [*signing.weak(), *sealing.weak(), *_profile(profile), *_providers(profile, environment)]
+        if set(signing.secrets) & set(sealing.secrets):
+            problems.append(f"{SEALING} is {SIGNING}: who learns one must not have both; {MAKE_ONE}")
     if problems:
         lines = "".join(f"\n- {problem}" for problem in problems)
         raise InsecureConfiguration(f"profile {profile.name!r} cannot be run safely:{lines}")
@@ -35,36 +44,56 @@ def signing_keys(environment: Environment) -> Keyring:
     """Of ESERVICE_SECRET_KEY_FILE, else of ESERVICE_SECRET_KEY: newest first, between commas."""
     if environment.secret_key_file:
         return FileKeys(environment.secret_key_file)
-    return FixedKeys.of(*_secret_list(environment))
+    environment.require_secret_key()
+    return FixedKeys.of(*_Given(SIGNING, environment.secret_key, None).secrets)
 
 
-def _secret_list(environment: Environment) -> list[str]:
-    return [part.strip() for part in environment.require_secret_key().split(",")]
+def key_encryption_keys(environment: Environment) -> Keyring:
+    """As `signing_keys`, by ESERVICE_KEY_ENCRYPTION_KEY; without either those of the home's embedded stores.
+
+    Nothing is made here: a process that sealed by a key of its own would lose it with its disk.
+    """
+    if environment.key_encryption_key_file:
+        return FileKeys(environment.key_encryption_key_file)
+    given = _Given(SEALING, environment.key_encryption_key, None).secrets
+    if given:
+        return FixedKeys.of(*given)
+    if environment.home_keys.exists():
+        return FileKeys(environment.home_keys)
+    raise MissingSetting(f"{SEALING} and {SEALING}_FILE are not set; {MAKE_ONE}")
 
 
-def _secrets(environment: Environment) -> Iterator[str]:
-    if environment.secret_key_file:
-        try:
-            keyring.read(environment.secret_key_file)
-        except UnusableKeys as error:
-            yield f"ESERVICE_SECRET_KEY_FILE: {error}"
-        return
-    try:
-        secrets = _secret_list(environment)
-    except MissingSetting as error:
-        yield f"{error}; {MAKE_ONE}"
-        return
-    if any(len(secret.encode()) < MIN_BYTES for secret in secrets):
-        yield f"ESERVICE_SECRET_KEY must have at least {MIN_BYTES} characters; {MAKE_ONE}"
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A secret as the environment has it: itself, older ones behind it, or a file with versions."""
 
+    name: str
+    value: SecretStr | None
+    file: Path | None
 
-def _weak(environment: Environment) -> Iterator[str]:
-    secrets = [] if environment.secret_key_file or not environment.secret_key else _secret_list(environment)
-    for secret in secrets:
-        words = [word for word in PLACEHOLDERS if word in secret.lower()]
-        if words or len(set(secret)) < LEAST_DISTINCT:
-            why = f"contains {words[0]!r}" if words else f"has {len(set(secret))} different characters"
-            yield f"ESERVICE_SECRET_KEY looks like a default ({why}); {MAKE_ONE}"
+    @property
+    def secrets(self) -> list[str]:
+        if self.file or self.value is None:
+            return []
+        return [part.strip() for part in self.value.get_secret_value().split(",")]
+
+    def problems(self, *, needed: bool = True) -> Iterator[str]:
+        if self.file:
+            try:
+                keyring.read(self.file)
+            except UnusableKeys as error:
+                yield f"{self.name}_FILE: {error}"
+        elif needed and not self.secrets:
+            yield f"{self.name} is not set; {MAKE_ONE}"
+        elif any(len(secret.encode()) < MIN_BYTES for secret in self.secrets):
+            yield f"{self.name} must have at least {MIN_BYTES} characters; {MAKE_ONE}"
+
+    def weak(self) -> Iterator[str]:
+        for secret in self.secrets:
+            words = [word for word in PLACEHOLDERS if word in secret.lower()]
+            if words or len(set(secret)) < LEAST_DISTINCT:
+                why = f"contains {words[0]!r}" if words else f"has {len(set(secret))} different characters"
+                yield f"{self.name} looks like a default ({why}); {MAKE_ONE}"
 
 
 def _profile(profile: Profile) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Real stores for the tests that want them: one server each for the session, a database for each test."""
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -16,6 +17,10 @@ from app import cache, db
 from config.embedded.stores import Addresses, Stores
 
 TEMPLATE = "eservice_template"
+
+# Tests, and the processes they start, seal by this: never by the keys of the home of a running service.
+os.environ["ESERVICE_KEY_ENCRYPTION_KEY"] = "what personal data is sealed with in tests"
+os.environ.pop("ESERVICE_KEY_ENCRYPTION_KEY_FILE", None)
 
 settings.register_profile("eservice", deadline=None)  # a shared machine is slow at times
 settings.load_profile("eservice")

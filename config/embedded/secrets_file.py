@@ -1,10 +1,12 @@
-"""The passwords and the signing key of one home, generated once and readable by their owner only."""
+"""The passwords and keys of one home, generated once and readable by their owner only."""
 
 import json
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from config import keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,19 @@ def _create(path: Path) -> None:
         secret_key=secrets.token_urlsafe(48),
         home_id=secrets.token_hex(8),
     )
+    _place(path, json.dumps(asdict(made), indent=1))
+
+
+def make_keys(home: Path) -> None:
+    """A first key-encryption key, where the home has none; they are rotated, hence a file of their own."""
+    if not (home / keyring.HOME_FILE).exists():
+        first = keyring.Key(1, secrets.token_bytes(keyring.MIN_BYTES))
+        _place(home / keyring.HOME_FILE, keyring.written([first]))
+
+
+def _place(path: Path, text: str) -> None:
     draft = path.with_name(f".secrets.{os.getpid()}.{secrets.token_hex(4)}")
-    write_private(draft, json.dumps(asdict(made), indent=1))
+    write_private(draft, text)
     try:
         os.link(draft, path)  # of two at once, one wins, and neither reads half a file
     except FileExistsError:

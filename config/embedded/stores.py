@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from config import keyring
 from config.embedded import locks, secrets_file
 from config.embedded.child import Child, Server, State
 from config.embedded.milvus import Milvus
@@ -105,6 +106,12 @@ class Stores:
         self._make_folders()
         return secrets_file.load(self.home).secret_key
 
+    def key_file(self) -> Path:
+        """What this home seals personal data with."""
+        self._make_folders()
+        secrets_file.make_keys(self.home)
+        return self.home / keyring.HOME_FILE
+
     def mend(self) -> None:
         """Start again, on its port, each store that died or hangs."""
         if self._watch:
@@ -142,7 +149,8 @@ class Stores:
                 folder.unlink()
             elif folder.exists():
                 shutil.rmtree(folder)
-        (self.home / "secrets.json").unlink(missing_ok=True)
+        for name in ("secrets.json", keyring.HOME_FILE):
+            (self.home / name).unlink(missing_ok=True)
 
     def status(self) -> list[Status]:
         if not (self.home / "run").exists():
@@ -162,6 +170,8 @@ class Stores:
             return
         self._make_folders()
         known = secrets_file.load(self.home)
+        if "postgres" in self.wanted:
+            secrets_file.make_keys(self.home)
         servers: tuple[Server, ...] = (
             Postgres(self.home / "postgres", known.postgres, known.home_id),
             Valkey(self.home / "valkey", known.valkey),

@@ -135,6 +135,8 @@ class Service:
         os.environ.update(self.stores.start().environ())
         if self.env.secret_key is None and self.env.secret_key_file is None:
             os.environ["ESERVICE_SECRET_KEY"] = self.stores.secret_key()
+        if self.env.key_encryption_key is None and self.env.key_encryption_key_file is None:
+            os.environ["ESERVICE_KEY_ENCRYPTION_KEY_FILE"] = str(self.stores.key_file())
         threading.Thread(target=self.stores.watch, args=(self.ended,), daemon=True).start()
 
     async def _prepare_database(self, dsn: str) -> None:

@@ -62,7 +62,9 @@ async def desk(database_url: str, stores: Addresses, folder: Path) -> str:
 
 @pytest.fixture
 def cluster(desk: str, stores: Addresses, folder: Path) -> Iterator[Node]:
+    kek = os.environ["ESERVICE_KEY_ENCRYPTION_KEY"]
     settings = stores.environ() | {"DATABASE_URL": desk, "ESERVICE_SECRET_KEY": SECRET}
+    settings["ESERVICE_KEY_ENCRYPTION_KEY"] = kek
     head = Node(folder / "head", "general", settings)
     second = Node(folder / "second", "embedding", settings, head)
     try:

@@ -32,7 +32,8 @@ class Service:
         self.port = free_port()
         self.log = folder / "service.log"
         self.process: subprocess.Popen[bytes] | None = None
-        unset = {"DATABASE_URL", "REDIS_URL", "MILVUS_URI", "ESERVICE_SECRET_KEY", "RAY_ADDRESS"}
+        keys = {"ESERVICE_SECRET_KEY", "ESERVICE_KEY_ENCRYPTION_KEY"}
+        unset = {"DATABASE_URL", "REDIS_URL", "MILVUS_URI", "RAY_ADDRESS"} | keys
         self.environ = {name: value for name, value in os.environ.items() if name not in unset} | {
             "ESERVICE_HOME": str(home),
             "ESERVICE_PORT": str(self.port),

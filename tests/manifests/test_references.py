@@ -16,7 +16,13 @@ MADE_BY_OPERATORS = {
     "Service": {"eservice-gateway-istio"},  # Istio, for the Gateway that KubeRay makes: <RayService>-gateway
 }
 RUN_TO_THE_END = ("Job/", "submitterPodTemplate")
-SECRET_KEYS = {"DATABASE_URL", "REDIS_URL", "MILVUS_URI", "ESERVICE_SECRET_KEY"}
+SECRET_KEYS = {
+    "DATABASE_URL",
+    "REDIS_URL",
+    "MILVUS_URI",
+    "ESERVICE_SECRET_KEY",
+    "ESERVICE_KEY_ENCRYPTION_KEY",
+}
 
 
 def names(objects: list[Object], kind: str) -> set[str]:

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 
 from config import environment, keys, safety
+from config.embedded import secrets_file
 from config.profile import Profile, load
 
 GOOD = secrets.token_urlsafe(48)
+KEK = secrets.token_urlsafe(48)
+BOTH = {"ESERVICE_SECRET_KEY": GOOD, "ESERVICE_KEY_ENCRYPTION_KEY": KEK}
 
 
 def refusal(profile: Profile, **environ: str) -> str:
     with pytest.raises(safety.InsecureConfiguration) as refused:
-        safety.check(profile, environment.read({"ESERVICE_SECRET_KEY": GOOD} | environ))
+        safety.check(profile, environment.read(BOTH | environ))
     return str(refused.value)
 
 
@@ -26,7 +29,7 @@ def prod(section: str = "http", **changes: Any) -> Profile:
 
 def test_every_profile_of_ours_is_safe_with_a_good_key() -> None:
     for name in ("local", "test", "prod"):
-        safety.check(load(name), environment.read({"ESERVICE_SECRET_KEY": GOOD}))
+        safety.check(load(name), environment.read(BOTH))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,33 @@ def test_a_key_file_that_is_none(tmp_path: Path) -> None:
     assert "is no key file" in refusal(load("prod"), ESERVICE_SECRET_KEY_FILE=str(file))
     file.unlink()
     keys.rotate(file)
-    safety.check(load("prod"), environment.read({"ESERVICE_SECRET_KEY_FILE": str(file)}))
+    safety.check(load("prod"), environment.read(BOTH | {"ESERVICE_SECRET_KEY_FILE": str(file)}))
+
+
+def test_key_encryption_keys(tmp_path: Path) -> None:
+    """Missing, short, default-looking, unreadable, or the signing key once more."""
+    assert "ESERVICE_KEY_ENCRYPTION_KEY is not set" in refusal(load("prod"), ESERVICE_KEY_ENCRYPTION_KEY="")
+    assert "at least 32" in refusal(load("prod"), ESERVICE_KEY_ENCRYPTION_KEY="short")
+    assert "looks like a default" in refusal(load("prod"), ESERVICE_KEY_ENCRYPTION_KEY="x" * 40)
+    assert "is ESERVICE_SECRET_KEY" in refusal(load("prod"), ESERVICE_KEY_ENCRYPTION_KEY=f"{KEK},{GOOD}")
+    file = tmp_path / "keys.json"
+    assert "_FILE: " in refusal(load("prod"), ESERVICE_KEY_ENCRYPTION_KEY_FILE=str(file))
+    keys.rotate(file)
+    named = environment.read({"ESERVICE_SECRET_KEY": GOOD, "ESERVICE_KEY_ENCRYPTION_KEY_FILE": str(file)})
+    safety.check(load("prod"), named)
+    assert safety.key_encryption_keys(named).current().version == 1
+
+
+def test_a_home_has_keys_of_its_own_and_none_are_made_on_the_way(tmp_path: Path) -> None:
+    nothing = environment.read({"ESERVICE_HOME": str(tmp_path), "ESERVICE_SECRET_KEY": GOOD})
+    safety.check(load("local"), nothing)
+    with pytest.raises(environment.MissingSetting, match="ESERVICE_KEY_ENCRYPTION_KEY"):
+        safety.key_encryption_keys(nothing)
+    secrets_file.make_keys(tmp_path)
+    first = safety.key_encryption_keys(nothing).current()
+    secrets_file.make_keys(tmp_path)
+    assert safety.key_encryption_keys(nothing).current() == first
+    assert (tmp_path / "keys.json").stat().st_mode & 0o077 == 0
 
 
 def test_open_cors_with_credentials() -> None:
@@ -67,7 +96,7 @@ def test_open_cors_with_credentials() -> None:
     assert "plain HTTP" in refusal(prod(cors_origins=("http://desk.example.com",)))
     safety.check(
         prod(cors_origins=("https://desk.example.com",), cors_credentials=True),
-        environment.read({"ESERVICE_SECRET_KEY": GOOD}),
+        environment.read(BOTH),
     )
 
 
