@@ -23,7 +23,7 @@ class Resealed:
 
 
 async def rewrap(conn: Connection, limit: int) -> int:
-    """Wrap up to `limit` data keys anew that an older KEK wraps; how many there were. What they seal stays."""
+    """Wrap up to `limit` data keys anew that an older KEK wraps; how many there were."""
     keys = keys_of(conn)
     found = await repository.under_other_keks(conn, await keys.encryption.current(), limit)
     await repository.replace(conn, [(id_, was, await keys.rewrap(was)) for id_, was in found])

@@ -9,9 +9,9 @@ them, wherever copies of it lie; it then reads as `ERASED`.
 """
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from app.db import Connection, keys_of
@@ -51,6 +51,9 @@ class Vault:
 
 Item: TypeAlias = tuple[Vault, UUID, bytes]
 
+Fields: TypeAlias = Mapping[str, tuple[Vault, str]]
+"""Columns of a result that are sealed: where each lies, and which column of the result says whose it is."""
+
 
 async def seal_all(conn: Connection, person: UUID, texts: Sequence[tuple[Vault, str]]) -> list[bytes]:
     """Several texts of one person, with one look for their key."""
@@ -64,6 +67,18 @@ async def open_all(conn: Connection, items: Sequence[Item]) -> list[str]:
     wrapped = await repository.by_ids(conn, {id_ for id_ in ids if id_}) if any(ids) else {}
     known = dict(zip(wrapped, await keys_of(conn).unwrap([*wrapped.values()]), strict=True))
     return [_opened(item, id_, known) for item, id_ in zip(items, ids, strict=True)]
+
+
+async def open_rows(
+    conn: Connection, rows: Sequence[Mapping[str, Any]], fields: Fields
+) -> list[dict[str, Any]]:
+    """Rows with some of their columns opened, where they are not null; all at once, as `open_all` does."""
+    found = [dict(row) for row in rows]
+    places = [(row, name) for row in found for name in fields if row[name] is not None]
+    items: list[Item] = [(fields[name][0], row[fields[name][1]], row[name]) for row, name in places]
+    for (row, name), text in zip(places, await open_all(conn, items), strict=True):
+        row[name] = text
+    return found
 
 
 def _opened(item: Item, id_: UUID | None, known: dict[UUID, DataKey]) -> str:

@@ -154,7 +154,7 @@ async def test_what_a_migration_left_is_sealed_row_by_row(conn: db.Connection) -
     """Also what belongs to somebody who was erased meanwhile: that can be read by nobody afterwards."""
     await conn.execute(
         """
-        CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT uuidv7(), owner uuid, body bytea NOT NULL, title bytea);
+        CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT uuidv7(), owner uuid, body bytea, title bytea)
         """
     )
     anna, gone = uuid4(), uuid4()
@@ -184,3 +184,16 @@ async def test_rewrapping_brings_no_destroyed_key_back(conn: db.Connection) -> N
     await service.destroy(conn, anna)
     assert await repository.replace(conn, [(key_id, before, after)]) == 0
     assert await repository.under_other_keks(conn, "another", 10) == []
+
+
+async def test_rows_open_with_all_their_people_at_once(conn: db.Connection) -> None:
+    anna, ben = uuid4(), uuid4()
+    rows = [
+        {"owner": anna, "body": await NOTES.seal(conn, anna, "one"), "title": None, "size": 3},
+        {"owner": ben, "body": b"\x00two", "title": await TITLES.seal(conn, ben, "title"), "size": 3},
+    ]
+    fields = {"body": (NOTES, "owner"), "title": (TITLES, "owner")}
+    assert await service.open_rows(conn, rows, fields) == [
+        {"owner": anna, "body": "one", "title": None, "size": 3},
+        {"owner": ben, "body": "two", "title": "title", "size": 3},
+    ]
