@@ -10,6 +10,7 @@ receiver, JSON logs), `off` is not. Rounds alternate, so that a busy machine is 
 import argparse
 import contextlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -70,7 +71,7 @@ class Watched:
 class Unwatched:
     def __init__(self) -> None:
         logs.set_up()
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(100))
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return cheap(watched=False)

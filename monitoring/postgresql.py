@@ -21,7 +21,7 @@ SEARCHED_FRAMES = 8
 
 
 class Connection(asyncpg.Connection):
-    """For `asyncpg.create_pool(connection_class=...)`. Costs 3 µs a statement, 25 with tracing on."""
+    """For `asyncpg.create_pool(connection_class=...)`. Costs 3 µs a statement, 10 with tracing on."""
 
     async def execute(self, *args: Any, **kwargs: Any) -> Any:
         return await _measured(super().execute(*args, **kwargs))

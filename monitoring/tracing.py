@@ -9,28 +9,25 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from opentelemetry.trace import SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from monitoring.masking import mask
-from monitoring.sampling import KEPT, KeepWhatMatters, Rule
+from monitoring.sampling import KeepWhatMatters, Note, Rule, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Value: TypeAlias = str | int | float | bool
 Async: TypeAlias = Callable[P, Coroutine[Any, Any, T]]
 Carrier: TypeAlias = Mapping[str, str]
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-MAX_TEXT = 120
 ATTRIBUTES = frozenset(
     {
         "db.operation.name",
@@ -60,35 +57,34 @@ ATTRIBUTES = frozenset(
 ENDINGS = (asyncio.CancelledError, GeneratorExit)
 """Somebody left: no failure."""
 
-_tracer: Tracer | None = None
-_provider: TracerProvider | None = None
 _sampling: KeepWhatMatters | None = None
+_current: ContextVar[Note | None] = ContextVar("current_span", default=None)
 _w3c = TraceContextTextMapPropagator()
 
 
 class Span:
     """A span under way; without tracing there is nothing behind it and every method does nothing."""
 
-    def __init__(self, span: trace.Span | None) -> None:
-        self._span = span
-        self._failed = False
+    __slots__ = ("_note",)
+
+    def __init__(self, note: Note | None) -> None:
+        self._note = note
 
     def set(self, **attributes: Value) -> None:
         """Attributes by their names, `__` for a dot."""
-        if self._span is not None:
+        if self._note is not None:
             for name, value in attributes.items():
-                self._span.set_attribute(*_attribute(name.replace("__", "."), value))
+                self._note.attributes[_known(name)] = value
 
     def rename(self, name: str) -> None:
-        if self._span is not None:
-            self._span.update_name(name)
+        if self._note is not None:
+            self._note.name = name
 
     def fail(self, kind: str) -> None:
         """Mark it failed, once; `kind` is an exception's type or a reason from a fixed list."""
-        if self._span is not None and not self._failed:
-            self._failed = True
-            self._span.set_attribute("error.type", mask(kind)[:MAX_TEXT])
-            self._span.set_status(StatusCode.ERROR)
+        if self._note is not None and not self._note.failed:
+            self._note.failed = True
+            self._note.attributes["error.type"] = kind
 
     def ended_by(self, error: BaseException) -> None:
         if isinstance(error, ENDINGS):
@@ -102,35 +98,33 @@ NOTHING = Span(None)
 
 def set_up(service: str, instance: str, environ: Mapping[str, str]) -> bool:
     """Export this process's spans, if an endpoint is set; whether it is."""
-    global _tracer, _provider, _sampling
-    if _tracer is not None or not (environ.get(ENDPOINT) or environ.get(TRACES_ENDPOINT)):
-        return _tracer is not None
+    global _sampling
+    if _sampling is not None or not (environ.get(ENDPOINT) or environ.get(TRACES_ENDPOINT)):
+        return _sampling is not None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
         OTLPSpanExporter,
     )  # 0.2 s, only if wanted
 
     resource = {"service.namespace": "eservice", "service.name": service, "service.instance.id": instance}
-    _provider = TracerProvider(resource=Resource.create(resource))
-    _sampling = KeepWhatMatters(BatchSpanProcessor(OTLPSpanExporter()), Rule.read(environ))
-    _provider.add_span_processor(_sampling)
-    _tracer = _provider.get_tracer("eservice")
+    _sampling = KeepWhatMatters(
+        BatchSpanProcessor(OTLPSpanExporter()), Rule.read(environ), Resource.create(resource)
+    )
     return True
 
 
 def shut_down() -> None:
     """Send what is left."""
-    global _tracer, _provider, _sampling
-    if _provider is not None:
-        _provider.shutdown()
-    _tracer = _provider = _sampling = None
+    global _sampling
+    if _sampling is not None:
+        _sampling.shutdown()
+    _sampling = None
 
 
 def ids() -> tuple[str, str] | None:
     """The current trace's and span's ids, as logs and backends write them."""
-    if _tracer is None:
+    if _sampling is None or (at := _current.get()) is None:
         return None
-    at = trace.get_current_span().get_span_context()
-    return (f"{at.trace_id:032x}", f"{at.span_id:016x}") if at.is_valid else None
+    return f"{at.trace_id:032x}", f"{at.id:016x}"
 
 
 @contextmanager
@@ -147,20 +141,21 @@ def span(
     `caller` is where another process's trace goes on. A client's is not `trusted`: it may name the trace, and
     not say that it is to be kept.
     """
-    if _tracer is None:
+    if _sampling is None:
         yield NOTHING
         return
-    started = _start(name, attributes, kind, caller, trusted)
-    shown = Span(started)
-    token = otel_context.attach(trace.set_span_in_context(started))
+    sampling, outer = _sampling, _current.get()
+    note = _begin(sampling, name, attributes, kind, caller, trusted)
+    shown = Span(note)
+    _current.set(note)
     try:
         yield shown
     except BaseException as error:
         shown.ended_by(error)
         raise
     finally:
-        otel_context.detach(token)
-        started.end()
+        _current.set(outer)  # not by token: a generator may be closed in another context
+        sampling.end(note)
 
 
 def traced(
@@ -172,7 +167,7 @@ def traced(
     def decorate(function: Async[P, T]) -> Async[P, T]:
         @functools.wraps(function)
         async def within(*args: P.args, **kwargs: P.kwargs) -> T:
-            if _tracer is None:
+            if _sampling is None:
                 return await function(*args, **kwargs)
             with span(name, named, kind=kind):
                 return await function(*args, **kwargs)
@@ -201,35 +196,36 @@ async def stream(
     A generator shares its reader's context: left current between two items, the span would adopt whatever
     the reader does there.
     """
-    if _tracer is None:
+    if _sampling is None:
         async with aclosing(cast(Any, source(NOTHING))) as items:
             async for item in items:
                 yield item
         return
-    started = _start(name, attributes, kind, caller, trusted=True)
-    shown = Span(started)
-    here = trace.set_span_in_context(started)
+    sampling = _sampling
+    note = _begin(sampling, name, attributes, kind, caller, trusted=True)
+    shown = Span(note)
     try:
-        async with aclosing(cast(Any, _stepwise(source(shown), here))) as items:
+        async with aclosing(cast(Any, _stepwise(source(shown), note))) as items:
             async for item in items:
                 yield item
     except BaseException as error:
         shown.ended_by(error)
         raise
     finally:
-        started.end()
+        sampling.end(note)
 
 
-async def _stepwise(source: AsyncIterator[T], here: otel_context.Context) -> AsyncIterator[T]:
+async def _stepwise(source: AsyncIterator[T], note: Note) -> AsyncIterator[T]:
     try:
         while True:
-            token = otel_context.attach(here)
+            outer = _current.get()
+            _current.set(note)
             try:
                 item = await anext(source)
             except StopAsyncIteration:
                 return
             finally:
-                otel_context.detach(token)
+                _current.set(outer)
             yield item
     finally:
         await cast(Any, source).aclose()
@@ -237,28 +233,36 @@ async def _stepwise(source: AsyncIterator[T], here: otel_context.Context) -> Asy
 
 def carrier() -> dict[str, str]:
     """What another process needs to go on with this trace; from here on the trace is kept by all of them."""
-    sent: dict[str, str] = {}
-    if _sampling is not None:
-        _sampling.keep(trace.get_current_span())
-        _w3c.inject(sent)
-    return sent
+    if _sampling is None or (at := _current.get()) is None:
+        return {}
+    _sampling.keep(at)
+    return {"traceparent": f"00-{at.trace_id:032x}-{at.id:016x}-01"}
 
 
-def _start(
-    name: str, attributes: Mapping[str, Value], kind: SpanKind, caller: Carrier | None, trusted: bool
-) -> trace.Span:
-    assert _tracer is not None  # noqa: S101
-    where = None
-    if caller is not None:
-        where = _w3c.extract(caller, context=otel_context.Context())
-        where = otel_context.set_value(KEPT, trusted, where)
-    named = dict(_attribute(key, value) for key, value in attributes.items())
-    return _tracer.start_span(name, where, kind, named, record_exception=False)
+def _begin(
+    sampling: KeepWhatMatters,
+    name: str,
+    attributes: Mapping[str, Value],
+    kind: SpanKind,
+    caller: Carrier | None,
+    trusted: bool,
+) -> Note:
+    named = {_known(key): value for key, value in attributes.items()}
+    if caller and (above := _remote(caller)) is not None:
+        return sampling.go_on(name, kind, named, above, told=trusted)
+    return sampling.begin(name, kind, named, None if caller is not None else _current.get())
 
 
-def _attribute(name: str, value: Value) -> tuple[str, Value]:
+def _remote(caller: Carrier) -> SpanContext | None:
+    found = trace.get_current_span(_w3c.extract(caller, context=otel_context.Context())).get_span_context()
+    return found if found.is_valid else None
+
+
+@functools.cache  # of literals in the code
+def _known(name: str) -> str:
+    name = name.replace("__", ".")
     if name not in ATTRIBUTES:
         raise ValueError(
             f"{name} is not in tracing.ATTRIBUTES: say there what it is, and that it is nobody's"
         )
-    return name, mask(value)[:MAX_TEXT] if isinstance(value, str) else value
+    return name

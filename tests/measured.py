@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -18,10 +18,7 @@ class Traces:
 
     def __init__(self, ratio: float = 0.0, slow_s: float = 60.0) -> None:
         self.exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        sampling = KeepWhatMatters(SimpleSpanProcessor(self.exporter), Rule(ratio, slow_s))
-        provider.add_span_processor(sampling)
-        tracing._tracer, tracing._provider, tracing._sampling = provider.get_tracer("t"), provider, sampling
+        tracing._sampling = KeepWhatMatters(SimpleSpanProcessor(self.exporter), Rule(ratio, slow_s))
 
     @property
     def spans(self) -> dict[str, ReadableSpan]:
