@@ -9,7 +9,7 @@ from app.auth.schemas import Identity
 from app.auth.scopes import scope_of
 from app.auth.service import Sessions
 from app.errors import Forbidden, Unauthorised
-from app.limits.requests import CurrentLimits
+from app.limits.requests import request_limits
 from config.limits import Holder
 
 bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False)
@@ -30,13 +30,9 @@ class ScopeMissing(Forbidden):
 CurrentSessions = Annotated[Sessions, Depends(sessions)]
 
 
-async def signed_in(
-    request: Request,
-    logins: CurrentSessions,
-    limits: CurrentLimits,
-    token: Annotated[str | None, Depends(bearer)],
-) -> Identity:
+async def signed_in(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Identity:
     """Whose access token or API key it is, once the request is charged to them and to their address."""
+    logins, limits = await sessions(request), await request_limits(request)
     if not token:
         await limits.spend_refusal(request)
         raise Unauthorised

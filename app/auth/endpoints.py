@@ -93,4 +93,6 @@ async def change(
 
     For administrators.
     """
-    return await users.change(state.pool, sessions.passwords, who, user_id, patch)
+    changed = await users.change(state.pool, sessions.passwords, who, user_id, patch)
+    sessions.forget()
+    return changed

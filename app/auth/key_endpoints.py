@@ -5,12 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
+from app import db
 from app.auth import api_keys
-from app.auth.access import SignedIn
+from app.auth.access import CurrentSessions, SignedIn
 from app.auth.api_keys import ApiKeyNotFound, ExpiryPassed, TooManyApiKeys
 from app.auth.schemas import ApiKeyDraft, ApiKeyMade, ApiKeys
 from app.errors import Forbidden, Invalid, TooManyRequests, Unauthorised, Unavailable, documented
-from app.state import Transaction
+from app.state import Current, Transaction
 
 router = APIRouter(
     prefix="/api/v1/api-keys",
@@ -45,6 +46,8 @@ async def page(
 
 
 @router.delete("/{key_id}", status_code=204, responses=documented(ApiKeyNotFound))
-async def revoke(key_id: UUID, who: SignedIn, conn: Transaction) -> None:
-    """It is refused from the next request on. Administrators may revoke anybody's."""
-    await api_keys.revoke(conn, who, key_id)
+async def revoke(key_id: UUID, who: SignedIn, sessions: CurrentSessions, state: Current) -> None:
+    """It is refused from now on, by every replica within a second. Administrators may revoke anybody's."""
+    async with db.transaction(state.pool) as conn:
+        await api_keys.revoke(conn, who, key_id)
+    sessions.forget()

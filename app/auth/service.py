@@ -1,6 +1,7 @@
 """Signing in, staying signed in, signing out."""
 
 import hashlib
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,6 +19,10 @@ from app.limits.limiter import Limiter, RateLimitExceeded
 from config.limits import Rate
 
 LONGEST_PASSWORD = 1024
+KNOWN_S = 0.9
+"""How long a replica takes somebody for who they were: a change of role or a revoked key counts within a
+second everywhere, and a request that comes sooner costs neither a signature nor a statement (0.7 ms)."""
+MOST_KNOWN = 10_000
 
 
 class WrongCredentials(Unauthorised):
@@ -63,9 +68,27 @@ class Sessions:
         self._limiter = limiter
         self._refresh_ttl = timedelta(seconds=refresh_ttl_s)
         self._failures = failures
+        self._known: dict[bytes, tuple[float, Identity]] = {}
 
     async def authenticate(self, token: str) -> Identity:
-        """Who sends this access token or API key, with the role they have now; one indexed statement."""
+        """Who sends this access token or API key, with the role they had at most `KNOWN_S` ago."""
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        until, who = self._known.get(digest, (0.0, None))
+        if who is not None and time.monotonic() < until:
+            return who
+        asked = time.monotonic()
+        who = await self._looked_up(token)
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[digest] = (asked + KNOWN_S, who)
+        return who
+
+    def forget(self) -> None:
+        """Somebody has changed: this replica looks again, others within `KNOWN_S`."""
+        self._known.clear()
+
+    async def _looked_up(self, token: str) -> Identity:
+        """One indexed statement."""
         if token.startswith(PREFIX):
             async with db.transaction(self._pool) as conn:
                 found = await repository.user_of_key(conn, key_hash(token))

@@ -52,6 +52,9 @@ KINDS: Sequence[tuple[str, re.Pattern[str], Callable[[str], bool]]] = (
     ("PHONE", re.compile(r"(?<![\w.,/-])(?:\(0\d{1,4}\)|0\d{1,4})(?:[ ./-]?\d){5,11}(?![\w-])"), _is_phone),
     ("PHONE", re.compile(r"(?<![\w.,/-])(?:\(\d{3}\)|\d{3})[ .-]\d{3}[ .-]\d{4}(?![\w-])"), _is_phone),
 )
+WITHOUT_DIGITS = [each for each in KINDS if each[0] == "EMAIL"]
+DIGITS = re.compile(r"\d\D{0,3}\d")
+"""Two near each other: every form but an address has them, most texts have not."""
 
 
 class Mask:
@@ -86,7 +89,7 @@ class Mask:
         return value
 
     def hide(self, text: str) -> str:
-        for kind, pattern, is_one in KINDS:
+        for kind, pattern, is_one in KINDS if DIGITS.search(text) else WITHOUT_DIGITS:
             text = pattern.sub(
                 lambda found, kind=kind, is_one=is_one: (  # type: ignore[misc]
                     self._placeholder(kind, found[0]) if is_one(found[0]) else found[0]
@@ -123,6 +126,8 @@ class Restoring:
         self._held = ""
 
     def more(self, text: str) -> str:
+        if not self._held and "[" not in text:
+            return text
         text = self._any.sub(lambda found: self._shown[found[0]], self._held + text)
         open_at = text.rfind("[", -self._longest)
         self._held = text[open_at:] if open_at >= 0 and text[open_at:] in self._beginnings else ""
@@ -137,7 +142,9 @@ async def _restored(chunks: AsyncIterator[Chunk], shown: Mapping[str, str]) -> A
     texts: dict[tuple[str, int], Restoring] = {}
 
     def text(key: str, index: int = 0) -> Restoring:
-        return texts.setdefault((key, index), Restoring(shown))
+        if (known := texts.get((key, index))) is None:
+            known = texts[key, index] = Restoring(shown)
+        return known
 
     async for chunk in chunks:
         if chunk.finish_reason:
