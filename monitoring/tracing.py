@@ -19,7 +19,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from monitoring.sampling import KeepWhatMatters, Note, Rule, Value
+from monitoring.sampling import KeepWhatMatters, Note, Rule
+from monitoring.sampling import Value as Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
