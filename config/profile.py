@@ -165,10 +165,19 @@ class AssistantSettings(Settings):
     passages: int = Field(3, description="passages an answer is written from")
 
 
+class AskingSettings(Settings):
+    """When an LLM is asked about labels that triage's model cannot know yet."""
+
+    per_day: int = Field(200, ge=0, description="tickets (UTC); 0 never asks")
+    few: int = Field(3, ge=1, description="examples below which a label counts as not known")
+    deadline_s: float = Field(20.0, gt=0)
+
+
 class TriageSettings(Settings):
     abstain_below: float = Field(
-        0.0, description="probability of the best label under which a person decides"
+        0.3, ge=0, le=1, description="probability under which an intent, or a queue, is left to a person"
     )
+    asking: AskingSettings = AskingSettings()
 
 
 class JobSettings(Settings):

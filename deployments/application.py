@@ -39,5 +39,5 @@ def build(args: AppArgs) -> Application:
         assistant=Assistant.bind(profile, embedder=embedder, reranker=reranker, llm=llm),
         triage=triage,
         llm=llm,
-        worker=Worker.bind(profile, triage=triage, embedder=embedder),
+        worker=Worker.bind(profile, triage=triage, embedder=embedder, llm=llm),
     )

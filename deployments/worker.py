@@ -18,11 +18,15 @@ from app.routing import jobs as routing
 from app.sla import jobs as sla
 from app.tickets import jobs as tickets
 from app.triage import watch
+from app.triage.questions import Questions
+from app.usage.budgets import Book
 from config import environment
 from config.profile import Profile
 from deployments import composition, observation
+from deployments.providers import Providers
 from deployments.remote import RemoteEmbedder, RemoteTriager
 from deployments.retraining import Retraining
+from models.triage.asking import Asker
 
 QUEUED = "queued_jobs"
 
@@ -30,15 +34,25 @@ QUEUED = "queued_jobs"
 @serve.deployment(graceful_shutdown_timeout_s=30)
 class Worker:
     async def __init__(
-        self, profile: Profile, *, triage: DeploymentHandle, embedder: DeploymentHandle
+        self,
+        profile: Profile,
+        *,
+        triage: DeploymentHandle,
+        embedder: DeploymentHandle,
+        llm: DeploymentHandle | None,
     ) -> None:
         observation.set_up()
         env = environment.read()
         self.pool = await composition.open_pool(profile, env)
         near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
         self.retraining = Retraining(profile.name)
+        self.chat_models, watching = await composition.chat_models(Providers(profile, env, llm), self.pool)
+        book, settings = Book(self.pool), profile.triage
+        asker = Asker(self.chat_models, deadline_s=settings.asking.deadline_s)
+        questions = Questions(self.pool, book, asker, settings.asking)
+        self.background = [watching, asyncio.create_task(book.run())]
         handlers = {
-            **routing.handlers(self.pool, RemoteTriager(triage)),
+            **routing.handlers(self.pool, RemoteTriager(triage), questions, least=settings.abstain_below),
             **sla.handlers(),
             **tickets.handlers(),
             **composition.case_handlers(profile, env, self.pool, near),
@@ -74,6 +88,10 @@ class Worker:
         """Ends what runs, gives the rest back."""
         self.stop.set()
         await asyncio.gather(*self.run, return_exceptions=True)
+        for each in self.background:
+            each.cancel()
+        await asyncio.gather(*self.background, return_exceptions=True)
+        await self.chat_models.close()
         await self.retraining.close()
         await self.pool.close()
 

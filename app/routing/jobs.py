@@ -1,6 +1,6 @@
 """The jobs that follow from tickets: triage of a new one, and handing out what waits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app import db
 from app.jobs.schemas import Effect, Handler, Job
@@ -8,11 +8,19 @@ from app.routing import service
 from app.tickets import desk
 from app.tickets.schemas import BacklogJob, TicketJob
 from app.tickets.service import ASSIGN_BACKLOG, TRIAGE_TICKET
+from app.triage.questions import Questions
+from models.triage.asking import Answer, Option
 from models.triage.protocol import Triager
+from models.triage.text import Ticket as Text
 
 
-def handlers(pool: db.Pool, triager: Triager) -> Mapping[str, Handler]:
-    """What a `Runner` needs to know of routing."""
+def handlers(
+    pool: db.Pool, triager: Triager, questions: Questions | None = None, *, least: float = 0.5
+) -> Mapping[str, Handler]:
+    """What a `Runner` needs to know of routing. Without `questions` no LLM is ever asked.
+
+    `least` is the share of an LLM's labels that have to have been right for one more to be believed.
+    """
 
     async def triage_ticket(job: Job, effect: Effect) -> None:
         """No connection is held while the model thinks."""
@@ -23,11 +31,24 @@ def handlers(pool: db.Pool, triager: Triager) -> Mapping[str, Handler]:
             return
         triage = await triager.triage(ticket.subject, ticket.body)
         async with effect() as conn:
-            await service.settle(conn, ticket_id, triage)
+            await service.settle(conn, ticket_id, triage, questions.limits if questions else None)
+
+    async def ask_llm(job: Job, effect: Effect) -> None:
+        ticket_id = TicketJob.model_validate(job.payload).ticket_id
+        async with db.transaction(pool) as conn:
+            ticket = await desk.read(conn, ticket_id)
+        if ticket is None:
+            return
+        answer: Answer = Answer("failed")
+        options: Sequence[Option] = ()
+        if questions is not None:
+            answer, options = await questions.ask(ticket_id, Text(ticket.subject, ticket.body))
+        async with effect() as conn:
+            await service.settle_asked(conn, ticket_id, answer, options, least)
 
     async def assign_backlog(job: Job, effect: Effect) -> None:
         reason = BacklogJob.model_validate(job.payload)
         async with effect() as conn:
             await service.drain(conn, reason)
 
-    return {TRIAGE_TICKET: triage_ticket, ASSIGN_BACKLOG: assign_backlog}
+    return {TRIAGE_TICKET: triage_ticket, service.ASK_LLM: ask_llm, ASSIGN_BACKLOG: assign_backlog}

@@ -18,7 +18,7 @@ SKILLS_OF = """
 async def queues(conn: Connection) -> list[Queue]:
     rows = await conn.fetch(
         """
-        SELECT q.id, q.name, q.description,
+        SELECT q.id, q.name, q.description, q.takes_unknown,
                (SELECT count(*) FROM tickets t
                  WHERE t.queue_id = q.id AND t.assignee_id IS NULL AND t.status IN ('new', 'open')) AS waiting
           FROM queues q ORDER BY q.name
@@ -110,16 +110,29 @@ async def queue_ids(conn: Connection, *, agent_id: UUID | None, name: str | None
 
 
 async def upsert_queue(conn: Connection, seed: QueueSeed) -> UUID:
+    """The queue that takes what is unknown is the last one that was said to."""
+    if seed.takes_unknown:
+        await conn.execute(
+            "UPDATE queues SET takes_unknown = false WHERE takes_unknown AND name <> $1", seed.name
+        )
     queue_id: UUID = await conn.fetchval(
         """
-        INSERT INTO queues (name, description) VALUES ($1, $2)
-        ON CONFLICT (name) DO UPDATE SET description = excluded.description
+        INSERT INTO queues (name, description, takes_unknown) VALUES ($1, $2, $3)
+        ON CONFLICT (name)
+        DO UPDATE SET description = excluded.description, takes_unknown = excluded.takes_unknown
         RETURNING id
         """,
         seed.name,
         seed.description,
+        seed.takes_unknown,
     )
     return queue_id
+
+
+async def queue_of_unknown(conn: Connection) -> str | None:
+    """Where tickets go that triage has no queue for; `None` where no queue takes them."""
+    found: str | None = await conn.fetchval("SELECT name FROM queues WHERE takes_unknown")
+    return found
 
 
 async def upsert_agent(conn: Connection, user_id: UUID, seed: AgentSeed) -> None:

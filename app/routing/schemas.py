@@ -1,7 +1,7 @@
 """Queues, agents and previews on the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -15,6 +15,7 @@ class Queue(BaseModel):
     name: str
     description: str
     waiting: int = Field(description="tickets that nobody has yet")
+    takes_unknown: bool = Field(False, description="whether tickets that triage has no queue for go here")
 
 
 class Queues(BaseModel):
@@ -66,10 +67,13 @@ class TriageOut(BaseModel):
     priority: Priority
     language: Probable
     sentiment: str
+    priority_probability: float = Field(0.0, description="that a person would say the same")
+    sentiment_probability: float = Field(0.0, description="that a person would say the same")
     reasons: list[str]
     candidates: list[Probable]
     familiarity: float = Field(0.0, description="that the text is like any that was learnt")
     version: str
+    source: Literal["model", "llm"] = Field("model", description="who said intent and queue")
 
 
 class Score(BaseModel):
@@ -112,6 +116,9 @@ class AgentPatch(Request):
 class QueueSeed(Request):
     name: QueueName
     description: Annotated[str, StringConstraints(max_length=2000), STORABLE] = ""
+    takes_unknown: bool = Field(
+        False, description="tickets that triage has no queue for go here, and no longer to another queue"
+    )
 
 
 class AgentSeed(Request):

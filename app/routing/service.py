@@ -1,5 +1,6 @@
 """Finding the right person for a ticket, and saying why."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 from uuid import UUID
@@ -8,15 +9,22 @@ from app.db import Connection
 from app.jobs import service as jobs
 from app.routing import repository, rules_repository
 from app.routing.rules import Rule, applied, first_fitting
-from app.routing.schemas import Agent, Preview, PreviewRequest, Queue, Score, Skill, TriageOut
+from app.routing.schemas import Agent, Preview, PreviewRequest, Probable, Queue, Score, Skill, TriageOut
 from app.routing.scoring import WEIGHTS, Candidate, Need, Ranked, best, rank
 from app.sla import service as sla
 from app.tickets import desk
 from app.tickets.schemas import BacklogJob, Decision, Ticket
 from app.tickets.service import ASSIGN_BACKLOG
 from app.tickets.states import ENDED
+from app.triage import questions
 from app.triage import service as versions
+from app.triage.questions import Found
+from config.profile import AskingSettings
+from models.triage.asking import Answer, Option
 from models.triage.protocol import Triage
+
+ASK_LLM = "triage_ask_llm"
+"""The job that asks about one ticket."""
 
 BACKLOG_BATCH = 50
 """Tickets that one job hands out: it holds their queue's agents for that long."""
@@ -40,7 +48,7 @@ async def preview(conn: Connection, wish: PreviewRequest, triage: Triage) -> Pre
     """What would become of a ticket that was triaged like this. Changes nothing."""
     decided = decision(triage)
     rule = await _rule(conn, decided, wish.tags, wish.subject, wish.body)
-    decided = applied(rule, decided)
+    decided = await _with_a_queue(conn, applied(rule, decided))
     queue = decided.queue
     prospect = await sla.prospect(conn, queue, decided.priority)
     need = Need(
@@ -60,15 +68,74 @@ async def preview(conn: Connection, wish: PreviewRequest, triage: Triage) -> Pre
     )
 
 
-async def settle(conn: Connection, ticket_id: UUID, triage: Triage) -> None:
-    """Write what triage decided, and give the ticket to the best free agent of its queue."""
+async def settle(
+    conn: Connection, ticket_id: UUID, triage: Triage, limits: AskingSettings | None = None
+) -> None:
+    """Write what triage decided, and give the ticket to the best free agent of its queue.
+
+    Within `limits` an LLM is asked about an intent that triage does not know. Where the queue is not known
+    either, the ticket waits those seconds for the answer; `settle_asked` goes on from there.
+    """
     ticket = await desk.lock(conn, ticket_id)
     if ticket is None:
         return
     decided = decision(triage)
     rule = await _rule(conn, decided, ticket.tags, ticket.subject, ticket.body)
-    await desk.record_triage(conn, ticket_id, applied(rule, decided))
+    decided = applied(rule, decided)
     await versions.record(conn, ticket_id, triage)
+    asks = bool(limits) and await questions.take(conn, ticket_id, triage, limits)
+    if asks:
+        await jobs.enqueue(conn, ASK_LLM, {"ticket_id": str(ticket_id)}, dedupe_key=str(ticket_id))
+    waits = asks and decided.queue is None and ticket.queue is None
+    await desk.record_triage(conn, ticket_id, decided if waits else await _with_a_queue(conn, decided))
+    if waits:
+        await desk.note_waiting(conn, ticket_id, "an LLM is asked about labels that triage cannot know yet")
+    else:
+        await _hand_out(conn, ticket_id)
+
+
+async def settle_asked(
+    conn: Connection, ticket_id: UUID, answer: Answer, options: Sequence[Option], least: float
+) -> None:
+    """Write what the LLM said, if its word has been good often enough, and find somebody."""
+    ticket = await desk.lock(conn, ticket_id)
+    if ticket is None:
+        return
+    found = await questions.judged(conn, ticket_id, answer, options, least)
+    if ticket.triage is not None and (found is not None or ticket.queue is None):
+        record = TriageOut.model_validate(ticket.triage)
+        decided = await _with_a_queue(conn, _answered(ticket, record, found))
+        rule = await _rule(conn, decided, ticket.tags, ticket.subject, ticket.body)
+        await desk.record_triage(conn, ticket_id, applied(rule, decided))
+    await _hand_out(conn, ticket_id)
+
+
+def _answered(ticket: Ticket, record: TriageOut, found: Found | None) -> Decision:
+    """What triage said before, with the LLM's label where there is one."""
+    if found is not None:
+        label = Probable(name=found.label.name, probability=found.label.probability)
+        queue = Probable(name=found.queue, probability=label.probability) if found.queue else record.queue
+        reasons = [found.reason, *record.reasons]
+        record = record.model_copy(
+            update={"intent": label, "queue": queue, "reasons": reasons, "source": "llm"}
+        )
+    return Decision(
+        queue=record.queue.name if record.queue else None,
+        intent=record.intent.name if record.intent else None,
+        language=record.language.name,
+        sentiment=record.sentiment,
+        priority=record.priority,
+        record=record.model_dump(mode="json"),
+    )
+
+
+async def _with_a_queue(conn: Connection, decided: Decision) -> Decision:
+    """What nobody knows a queue for goes where people sort it, if there is such a queue."""
+    queue = decided.queue or await repository.queue_of_unknown(conn)
+    return decided.model_copy(update={"queue": queue})
+
+
+async def _hand_out(conn: Connection, ticket_id: UUID) -> None:
     ticket = await desk.read(conn, ticket_id)
     if ticket and ticket.assignee is None and ticket.status not in ENDED:
         obstacle = await assign(conn, ticket)
@@ -91,7 +158,9 @@ async def settle_old(conn: Connection, ticket_id: UUID, triage: Triage) -> bool:
         return False
     await versions.record(conn, ticket_id, triage)
     if ticket.triage is None:
-        await desk.record_triage(conn, ticket_id, decision(triage))
+        decided = decision(triage)
+        ended = ticket.status in ENDED
+        await desk.record_triage(conn, ticket_id, decided if ended else await _with_a_queue(conn, decided))
     return True
 
 

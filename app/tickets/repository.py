@@ -138,7 +138,7 @@ async def change(conn: Connection, ticket_id: UUID, patch: TicketPatch, queue_id
         UPDATE tickets
            SET subject = coalesce($2, subject), priority = coalesce($3::text::ticket_priority, priority),
                queue_id = coalesce($4, queue_id), tags = coalesce($5, tags), custom = coalesce($6, custom),
-               intent = coalesce($7, intent),
+               intent = coalesce($7, intent), sentiment = coalesce($8, sentiment),
                version = version + 1, updated_at = now()
          WHERE id = $1
         """,
@@ -149,6 +149,7 @@ async def change(conn: Connection, ticket_id: UUID, patch: TicketPatch, queue_id
         patch.tags,
         patch.custom,
         patch.intent,
+        patch.sentiment,
     )
 
 
@@ -171,12 +172,12 @@ async def touch(conn: Connection, ticket_id: UUID) -> None:
 
 
 async def set_triage(conn: Connection, ticket_id: UUID, decision: Decision, queue_id: UUID | None) -> None:
-    """A queue and an intent that a person chose meanwhile stay; of two priorities the higher one counts."""
+    """A queue, intent and sentiment that stand already stay; of two priorities the higher one counts."""
     await conn.execute(
         """
         UPDATE tickets
            SET queue_id = coalesce(queue_id, $2), intent = coalesce(intent, $3), language = $4,
-               sentiment = $5,
+               sentiment = coalesce(sentiment, $5),
                priority = greatest(priority, $6::text::ticket_priority), triage = $7,
                tags = tags || ARRAY(SELECT unnest($8::text[]) EXCEPT SELECT unnest(tags)),
                version = version + 1, updated_at = now()

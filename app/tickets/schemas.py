@@ -18,6 +18,7 @@ from pydantic import (
 from app.tickets.states import Status
 
 Priority: TypeAlias = Literal["low", "normal", "high", "urgent"]
+Sentiment: TypeAlias = Literal["negative", "neutral", "positive"]
 PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 MAX_CUSTOM_BYTES = 4096
 
@@ -86,6 +87,7 @@ class TicketPatch(Request):
     priority: Priority | None = None
     queue: QueueName | None = Field(None, description="the queue's name")
     intent: IntentName | None = Field(None, description="what it is about; also one that is new")
+    sentiment: Sentiment | None = Field(None, description="how the customer feels, where triage misread it")
     tags: Tags | None = None
     custom: Custom | None = None
 

@@ -109,7 +109,9 @@ async def patch(
         return ticket
     await repository.change(conn, ticket_id, change, queue_id)
     await history.record(conn, ticket_id, actor(who), "changed", data)
-    said = Correction(intent=change.intent, queue=change.queue, priority=change.priority)
+    said = Correction(
+        intent=change.intent, queue=change.queue, priority=change.priority, sentiment=change.sentiment
+    )
     await triage.correct(conn, ticket_id, actor(who), said)
     if change.queue and ticket.assignee is None:
         await wake_routing(conn, BacklogJob(queue=change.queue))

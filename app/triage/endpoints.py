@@ -8,8 +8,19 @@ from fastapi import APIRouter, Query
 from app.auth.access import SignedIn
 from app.errors import Forbidden, Invalid, Unauthorised, Unavailable, documented
 from app.state import Transaction
-from app.triage import drift, service
-from app.triage.schemas import Drift, Promotion, Standing, Version, Versions
+from app.triage import drift, labels, service
+from app.triage.labels import LabelNotFound, LabelWithoutQueue
+from app.triage.schemas import (
+    Drift,
+    LabelDraft,
+    LabelName,
+    NewLabel,
+    NewLabels,
+    Promotion,
+    Standing,
+    Version,
+    Versions,
+)
 from app.triage.service import IsActive, NothingBefore, NotProven, TriageVersionNotFound
 
 router = APIRouter(
@@ -71,3 +82,20 @@ async def watched(
 ) -> Drift:
     """Day by day: inputs, confidence, labels and people's corrections, against the days before."""
     return Drift(items=await drift.days(conn, who, limit))
+
+
+@router.get("/labels")
+async def announced(who: SignedIn, conn: Transaction) -> NewLabels:
+    """Labels that were announced; until they have examples an LLM is asked about them."""
+    return NewLabels(items=await labels.announced(conn, who))
+
+
+@router.put("/labels/{name}", responses=documented(LabelWithoutQueue))
+async def announce(name: LabelName, draft: LabelDraft, who: SignedIn, conn: Transaction) -> NewLabel:
+    """Announce a label that has no examples yet, or say anew what it means."""
+    return await labels.announce(conn, who, name, draft)
+
+
+@router.delete("/labels/{name}", status_code=204, responses=documented(LabelNotFound))
+async def withdraw(name: LabelName, who: SignedIn, conn: Transaction) -> None:
+    await labels.withdraw(conn, who, name)

@@ -15,14 +15,15 @@ COLUMNS = """
 async def add_version(conn: Connection, trained: Trained) -> Version:
     row = await conn.fetchrow(
         f"""
-        INSERT INTO triage_versions (artefact, data, data_fingerprint, figures, comparison)
-        VALUES ($1, $2, $3, $4, $5) RETURNING {COLUMNS}
+        INSERT INTO triage_versions (artefact, data, data_fingerprint, figures, comparison, label_counts)
+        VALUES ($1, $2, $3, $4, $5, $6) RETURNING {COLUMNS}
         """,  # noqa: S608
         trained.artefact,
         trained.data,
         trained.data_fingerprint,
         trained.figures,
         trained.comparison.model_dump(mode="json") if trained.comparison else None,
+        trained.label_counts,
     )
     if row is None:
         raise AssertionError("INSERT ... RETURNING has a row")
@@ -167,18 +168,20 @@ async def correct(conn: Connection, ticket_id: UUID, by: str, change: Correction
     """What a person said last counts; what they did not speak of stays."""
     await conn.execute(
         """
-        INSERT INTO triage_examples (ticket_id, intent, queue, priority, corrected_by)
-        VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO triage_examples (ticket_id, intent, queue, priority, sentiment, corrected_by)
+        VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (ticket_id) DO UPDATE
            SET intent = coalesce(excluded.intent, triage_examples.intent),
                queue = coalesce(excluded.queue, triage_examples.queue),
                priority = coalesce(excluded.priority, triage_examples.priority),
+               sentiment = coalesce(excluded.sentiment, triage_examples.sentiment),
                corrected_by = excluded.corrected_by, updated_at = now()
         """,
         ticket_id,
         change.intent,
         change.queue,
         change.priority,
+        change.sentiment,
         by,
     )
 
@@ -187,7 +190,7 @@ async def corrections(conn: Connection) -> list[Corrected]:
     """All of them, oldest first."""
     rows = await conn.fetch(
         """
-        SELECT ticket_id, intent, queue, priority, updated_at FROM triage_examples
+        SELECT ticket_id, intent, queue, priority, sentiment, updated_at FROM triage_examples
          ORDER BY updated_at, ticket_id
         """
     )

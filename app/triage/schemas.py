@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 State: TypeAlias = Literal["candidate", "shadow", "active", "retired"]
 Reason: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
+LabelName: TypeAlias = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00]+$")
+]
+
 
 class Comparison(BaseModel):
     """A version against the one that was active, on examples that are newer than what either had learnt.
@@ -65,6 +69,8 @@ class Trained(BaseModel):
     data_fingerprint: str
     figures: dict[str, JsonValue]
     comparison: Comparison | None = None
+    label_counts: dict[str, int] | None = None
+    """How many examples of each label there were."""
 
 
 class Promotion(BaseModel):
@@ -73,6 +79,28 @@ class Promotion(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     without_proof: Reason | None = Field(None, description="why to promote a version that has not won")
+
+
+class LabelDraft(BaseModel):
+    """A label nobody has used yet: until it has examples, an LLM goes by what it means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: Reason = Field(description="what such tickets are about, in a sentence")
+    queue: LabelName | None = Field(None, description="the name of the queue they go to")
+
+
+class NewLabel(LabelDraft):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    created_by: str
+    created_at: datetime
+
+
+class NewLabels(BaseModel):
+    items: list[NewLabel]
+    next_cursor: str | None = None
 
 
 class Standing(BaseModel):
@@ -106,6 +134,7 @@ class Correction(BaseModel):
     intent: str | None = None
     queue: str | None = None
     priority: str | None = None
+    sentiment: str | None = None
 
 
 class Corrected(Correction):

@@ -204,13 +204,18 @@ def _name(who: Identity | None) -> str:
     return f"user:{who.id}" if who else TRAINING
 
 
-def _said(triage: Triage, *, shadow: bool) -> Said | None:
+def version_of(triage: Triage) -> UUID | None:
     """`None` where nothing was learnt yet: there is no version then."""
     try:
         version_id = UUID(triage.version)
     except ValueError:
         return None
-    if not triage.candidates:
+    return version_id if triage.candidates else None
+
+
+def _said(triage: Triage, *, shadow: bool) -> Said | None:
+    version_id = version_of(triage)
+    if version_id is None:
         return None
     return Said(
         version_id=version_id,

@@ -9,7 +9,7 @@ from app.db import Connection
 from app.jobs.schemas import Effect, Handler, Job
 from app.triage import repository, service
 from app.triage.schemas import Day, Seen
-from models.triage.drift import Sample, is_alarm, statistics, surprise
+from models.triage.drift import Sample, is_alarm, new_labels, statistics, surprise
 
 LOOK = "triage_drift"
 """The job that comes round every hour."""
@@ -17,6 +17,9 @@ LOOK = "triage_drift"
 REFERENCE = timedelta(days=30)
 HISTORY = timedelta(days=90)
 """The usual days that a value is held against; days that rang are not among them."""
+
+STATISTICS = 6
+"""Each day has as many values at most."""
 
 CATCH_UP = 7
 """Days that one run looks at: after a long stop the rest follows an hour later."""
@@ -47,7 +50,7 @@ async def look_at_days(conn: Connection, today: date) -> list[Day]:
 
 async def _judge(conn: Connection, day: date) -> list[Day]:
     seen = await repository.seen(conn, day - REFERENCE, day + timedelta(days=1))
-    history = await repository.days(conn, day - HISTORY, 5 * HISTORY.days)
+    history = await repository.days(conn, day - HISTORY, STATISTICS * HISTORY.days)
     usual = [each for each in history if not each.alarm]
     return judge(day, seen, usual)
 
@@ -59,7 +62,9 @@ def judge(day: date, seen: Sequence[Seen], usual: Sequence[Day]) -> list[Day]:
     if not of_day:
         return []
     found = []
-    for name, (value, size) in statistics(_sample(of_day), _sample(_same_version(before, of_day))).items():
+    said = statistics(_sample(of_day), _sample(_same_version(before, of_day)))
+    said |= new_labels(_given(of_day), _given(before))
+    for name, (value, size) in said.items():
         p = surprise(name, value, [each.value for each in usual if each.statistic == name])
         found.append(Day(day=day, statistic=name, value=value, size=size, p=p, alarm=is_alarm(p)))
     return found
@@ -68,6 +73,10 @@ def judge(day: date, seen: Sequence[Seen], usual: Sequence[Day]) -> list[Day]:
 def _same_version(before: Sequence[Seen], of_day: Sequence[Seen]) -> list[Seen]:
     """Another version has other confidences, labels and directions: that is no drift."""
     return [each for each in before if each.version_id == of_day[-1].version_id]
+
+
+def _given(seen: Sequence[Seen]) -> list[str]:
+    return [each.corrected for each in seen if each.corrected is not None]
 
 
 def _sample(seen: Sequence[Seen]) -> Sample:

@@ -1,24 +1,28 @@
 """A trained triage model as files: numbers in `weights.npz`, all else in `model.json`. Never pickle."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.embedding.protocol import Vectors
+from models.triage.judge import Judge, untaught
 from models.triage.linear import Classifier, Head, Known, Mix
 from models.triage.neighbours import Neighbours
 from models.triage.network import Network
-from models.triage.protocol import Label
+from models.triage.protocol import PRIORITIES, SENTIMENTS, Label
 from models.triage.words import Words
 
-FORMAT = 3
+FORMAT, READABLE = 4, frozenset({3, 4})
+"""Format 3 has no judges: its priorities and sentiments are what the rules say."""
+
 CANDIDATES = 5
 DIRECTIONS = 12
-NETWORK = tuple(field.name for field in fields(Network))
+NETWORK = tuple(each.name for each in fields(Network))
 
 
 class ArtefactError(ValueError):
@@ -47,6 +51,9 @@ class TriageModel:
     queue_of: NDArray[np.float32]
     directions: NDArray[np.float32]
     """In which what it was learnt from differs most: shape (dimensions, few). Drift is watched in them."""
+
+    priority: Judge = field(default_factory=lambda: untaught(PRIORITIES))
+    sentiment: Judge = field(default_factory=lambda: untaught(SENTIMENTS))
 
     def predict(self, texts: Sequence[str], vectors: Vectors) -> list[Prediction]:
         """One prediction a text; `vectors` are the texts' own, from `embedder`."""
@@ -94,6 +101,8 @@ class TriageModel:
             known=c.known.coefficients,
             queue_of=self.queue_of,
             directions=self.directions,
+            **_arrays(self.priority, "priority"),
+            **_arrays(self.sentiment, "sentiment"),
         )
         about = {
             "format": FORMAT,
@@ -106,6 +115,8 @@ class TriageModel:
             "threshold": c.threshold,
             "word_count": c.words.word_count,
             "terms": c.words.terms,
+            "priority": _about(self.priority),
+            "sentiment": _about(self.sentiment),
         }
         (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
@@ -117,7 +128,7 @@ class TriageModel:
                 weights = {name: file[name] for name in file.files}
         except (OSError, ValueError) as error:
             raise ArtefactError(f"no triage artefact can be read from {folder}: {error}") from error
-        if about.get("format") != FORMAT:
+        if about.get("format") not in READABLE:
             raise ArtefactError(
                 f"{folder} has format {about.get('format')}, this code reads {FORMAT}: train again"
             )
@@ -141,7 +152,31 @@ class TriageModel:
             tuple(about["queues"]),
             weights["queue_of"],
             weights["directions"],
+            _judge("priority", PRIORITIES, about, weights),
+            _judge("sentiment", SENTIMENTS, about, weights),
         )
+
+
+def _arrays(judge: Judge, name: str) -> dict[str, NDArray[np.float32]]:
+    return {
+        f"{name}_shares": judge.shares,
+        f"{name}_weight": judge.head.weight,
+        f"{name}_bias": judge.head.bias,
+    }
+
+
+def _about(judge: Judge) -> dict[str, float]:
+    return {"weight": judge.weight, "examples": judge.examples}
+
+
+def _judge(
+    name: str, names: Sequence[str], about: Mapping[str, Any], weights: Mapping[str, NDArray[np.float32]]
+) -> Judge:
+    if name not in about:
+        return untaught(names)
+    head = Head(weights[f"{name}_weight"], weights[f"{name}_bias"])
+    told = about[name]
+    return Judge(tuple(names), weights[f"{name}_shares"], head, told["weight"], told["examples"])
 
 
 def queue_shares(

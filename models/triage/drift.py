@@ -4,7 +4,9 @@ Each statistic is scaled so that it does not depend on how many tickets a day ha
 own history: a desk's days differ by more than chance (releases, campaigns, holidays), so a plain two-sample
 test would ring every week. A day is alarming where a prediction interval of Student's t over the usual days
 holds such a value out once in `RARE` days: one false alarm in ten years for each statistic, as far as its
-values are normally distributed. docs/TRIAGE.md has what came of it on two real years.
+values are normally distributed. Labels that nobody gave in the days before are counted, and counts are held
+against the negative binomial distribution that follows from the usual days' rate. docs/TRIAGE.md has what
+came of it on two real years.
 """
 
 from collections import Counter
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import nbdtrc, stdtr
 
 RARE = 3650
 """Days in which one false alarm of a statistic is to be expected."""
@@ -29,6 +31,7 @@ SAMPLE = 600
 
 FLOOR = 1e-3
 BOTH_WAYS = frozenset({"confidence"})
+NEW_LABELS = "new_labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,21 @@ def statistics(day: Sample, reference: Sample) -> dict[str, tuple[float, int]]:
     return found
 
 
+def new_labels(day: Sequence[str], before: Sequence[str]) -> dict[str, tuple[float, int]]:
+    """How many labels people gave that nobody had given in the days before, whatever version was at work."""
+    if len(day) < LEAST_DAY or len(before) < LEAST_REFERENCE:
+        return {}
+    known = set(before)
+    return {NEW_LABELS: (float(sum(label not in known for label in day)), len(day))}
+
+
 def surprise(statistic: str, value: float, history: Sequence[float]) -> float | None:
     """Chance of a value this far out on another usual day; `None` before there is a history."""
     n = len(history)
     if n < LEAST_HISTORY:
         return None
+    if statistic == NEW_LABELS:  # Poisson; its rate is Gamma distributed, flat before the history
+        return float(nbdtrc(value - 1, sum(history) + 1, n / (n + 1))) if value > 0 else 1.0
     spread = max(float(np.std(history, ddof=1)), FLOOR) * (1 + 1 / n) ** 0.5
     t = (value - float(np.mean(history))) / spread
     beyond = float(stdtr(n - 1, -abs(t) if statistic in BOTH_WAYS else -t))

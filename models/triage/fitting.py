@@ -220,7 +220,7 @@ def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) ->
 
 def _fit_vectors(vectors: Vectors, given: NDArray[np.str_], labels: NDArray[np.str_], c: float) -> Head:
     model = LogisticRegression(C=c, max_iter=300)
-    return _head(model, vectors, given, labels)
+    return head_of(model, vectors, given, labels)
 
 
 def _fit_words(words: Words, examples: Examples, labels: NDArray[np.str_]) -> Head:
@@ -229,14 +229,14 @@ def _fit_words(words: Words, examples: Examples, labels: NDArray[np.str_]) -> He
     index = np.concatenate([row.index for row in rows])
     value = np.concatenate([row.value for row in rows])
     matrix = csr_matrix((value, index, bounds), shape=(len(rows), len(words)))
-    return _head(LogisticRegression(C=WORD_C, max_iter=WORD_ITERATIONS), matrix, examples.labels, labels)
+    return head_of(LogisticRegression(C=WORD_C, max_iter=WORD_ITERATIONS), matrix, examples.labels, labels)
 
 
-def _head(
+def head_of(
     model: "LogisticRegression",
     x: "Vectors | csr_matrix",
-    given: NDArray[np.str_],
-    labels: NDArray[np.str_],
+    given: NDArray[np.str_] | Indices,
+    labels: NDArray[np.str_] | Indices,
 ) -> Head:
     """Fit, and spread the weights over all `labels`, of which `given` may lack some."""
     with warnings.catch_warnings():

@@ -3,11 +3,13 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 from models.embedding.protocol import Embedder, Vectors
 from models.triage.artefact import ArtefactError, Prediction, TriageModel
+from models.triage.judge import Judge
 from models.triage.language import Languages
-from models.triage.protocol import Triage
+from models.triage.protocol import Label, Priority, Sentiment, Triage
 from models.triage.rules import Rules
 from models.triage.text import Ticket
 
@@ -15,8 +17,9 @@ from models.triage.text import Ticket
 class LearntTriager:
     """Implements `Triager`.
 
-    With `abstain_below` above 0, a label less probable than that, or a text unlike all that was learnt, has
-    neither intent nor queue: a person decides. At 0 the best label always counts.
+    An intent less probable than `abstain_below` is not known, and neither is a queue; nor is anything of a
+    text unlike all that was learnt: a person decides. The queue can be known where the intent is not, as
+    several intents go to one. At 0 the best label always counts.
     """
 
     def __init__(
@@ -55,27 +58,55 @@ class LearntTriager:
         (prediction,) = self._model.predict([text], vectors)
         verdict = self._rules.judge(text)
         language = self._languages.guess(text)
-        known = self._believes(prediction)
+        intent, queue = self._known(prediction)
+        priority = self._model.priority(verdict.priority, vectors[0])
+        sentiment = self._model.sentiment(verdict.sentiment, vectors[0])
         return Triage(
-            intent=prediction.candidates[0] if known else None,
-            queue=prediction.queue if known else None,
-            priority=verdict.priority,
+            intent=intent,
+            queue=queue,
+            priority=cast(Priority, priority.name),
             language=language.language,
-            sentiment=verdict.sentiment,
-            reasons=(_reason(prediction, known), *verdict.reasons, language.reason),
+            sentiment=cast(Sentiment, sentiment.name),
+            reasons=(
+                _reason(prediction, intent, queue),
+                _judged("priority", priority, verdict.priority, self._model.priority),
+                *verdict.reasons[1:],
+                _judged("sentiment", sentiment, verdict.sentiment, self._model.sentiment),
+                language.reason,
+            ),
             version=self.version,
             candidates=prediction.candidates,
             familiarity=prediction.confidence,
+            priority_probability=priority.probability,
+            sentiment_probability=sentiment.probability,
             projection=prediction.projection,
         )
 
-    def _believes(self, prediction: Prediction) -> bool:
-        if self._abstain_below <= 0:
-            return True
-        return prediction.known and prediction.candidates[0].probability >= self._abstain_below
+    def _known(self, prediction: Prediction) -> tuple[Label | None, Label | None]:
+        """Intent and queue, each where it is likely enough."""
+        intent, queue, least = prediction.candidates[0], prediction.queue, self._abstain_below
+        if least <= 0:
+            return intent, queue
+        if not prediction.known:
+            return None, None
+        return (
+            intent if intent.probability >= least else None,
+            queue if queue and queue.probability >= least else None,
+        )
 
 
-def _reason(prediction: Prediction, known: bool) -> str:
+def _reason(prediction: Prediction, intent: Label | None, queue: Label | None) -> str:
     best = prediction.candidates[0]
     said = f"most like past tickets of intent {best.name} ({best.probability:.2f})"
-    return said if known else f"{said}, but not enough: a person decides"
+    if intent is not None:
+        return said
+    if queue is not None:
+        return f"{said}, but not enough; its queue is likely {queue.name} ({queue.probability:.2f})"
+    return f"{said}, but not enough: a person decides"
+
+
+def _judged(what: str, found: Label, verdict: str, judge: Judge) -> str:
+    """How sure that is; what the rules had said stands in their own reasons."""
+    basis = f"{judge.examples} labels of people" if judge.examples else "no labels of people yet"
+    against = "" if found.name == verdict else f", where the rules say {verdict}"
+    return f"{what} {found.name} ({found.probability:.2f}, from {basis}){against}"

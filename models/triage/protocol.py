@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 Priority: TypeAlias = Literal["low", "normal", "high", "urgent"]
 PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high", "urgent")
 Sentiment: TypeAlias = Literal["negative", "neutral", "positive"]
+SENTIMENTS: tuple[Sentiment, ...] = ("negative", "neutral", "positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class Triage:
 
     familiarity: float = 0.0
     """In [0, 1]: that the text is like any that was learnt."""
+
+    priority_probability: float = 0.0
+    sentiment_probability: float = 0.0
+    """That a person would say the same; 0 where nobody has estimated it."""
 
     projection: tuple[float, ...] = field(default_factory=tuple)
     """The text's vector in the few directions that drift is watched in."""

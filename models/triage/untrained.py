@@ -1,9 +1,15 @@
 """Triage before anything was learnt: language, priority and sentiment by rules; a person finds the queue."""
 
+import numpy as np
+
+from models.triage.judge import untaught
 from models.triage.language import Languages
-from models.triage.protocol import Triage
+from models.triage.protocol import PRIORITIES, SENTIMENTS, Triage
 from models.triage.rules import Rules
 from models.triage.text import Ticket
+
+PRIORITY, SENTIMENT = untaught(PRIORITIES), untaught(SENTIMENTS)
+NOTHING = np.empty(0, dtype=np.float32)
 
 
 class UntrainedTriager:
@@ -18,6 +24,7 @@ class UntrainedTriager:
     async def triage(self, subject: str, body: str) -> Triage:
         text = Ticket(subject, body).text
         verdict = self._rules.judge(text)
+        priority, sentiment = PRIORITY(verdict.priority, NOTHING), SENTIMENT(verdict.sentiment, NOTHING)
         language = self._languages.guess(text)
         return Triage(
             intent=None,
@@ -27,4 +34,6 @@ class UntrainedTriager:
             sentiment=verdict.sentiment,
             reasons=("nothing was learnt yet: a person decides", *verdict.reasons, language.reason),
             version=self.version,
+            priority_probability=priority.probability,
+            sentiment_probability=sentiment.probability,
         )

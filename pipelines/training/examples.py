@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.triage.protocol import PRIORITIES, Priority
+from models.triage.protocol import PRIORITIES, SENTIMENTS, Priority, Sentiment
 from models.triage.text import Ticket
 
 
@@ -22,6 +22,7 @@ class Example:
     label: str
     queue: str | None = None
     priority: Priority | None = None
+    sentiment: Sentiment | None = None
 
 
 def read(file: Path) -> list[Example]:
@@ -57,6 +58,7 @@ def _row(each: Example) -> dict[str, str | None]:
         "label": each.label,
         "queue": each.queue,
         "priority": each.priority,
+        **({"sentiment": each.sentiment} if each.sentiment else {}),
     }
 
 
@@ -82,7 +84,7 @@ def _rows(file: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _example(row: dict[str, Any], where: str) -> Example:
     title, body = row.get("title", row.get("subject", "")), row.get("text", row.get("body", ""))
-    queue, priority = row.get("queue"), row.get("priority")
+    queue, priority, sentiment = row.get("queue"), row.get("priority"), row.get("sentiment")
     label = row.get("label") or row.get("intent") or queue
     texts = {"title": title, "text": body, "label": label}
     if wrong := [name for name, value in texts.items() if not isinstance(value, str)]:
@@ -90,6 +92,11 @@ def _example(row: dict[str, Any], where: str) -> Example:
             f"{where}: {', '.join(wrong)} missing or no text; needed are `title text label` or "
             "`subject body intent queue`"
         )
-    if priority is not None and priority not in PRIORITIES:
-        raise BadExamples(f"{where}: priority {priority!r} is none of {', '.join(PRIORITIES)}")
-    return Example(Ticket(title, body), str(label), queue, priority)
+    _one_of(PRIORITIES, "priority", priority, where)
+    _one_of(SENTIMENTS, "sentiment", sentiment, where)
+    return Example(Ticket(title, body), str(label), queue, priority, sentiment)
+
+
+def _one_of(names: Sequence[str], field: str, value: object, where: str) -> None:
+    if value is not None and value not in names:
+        raise BadExamples(f"{where}: {field} {value!r} is none of {', '.join(names)}")

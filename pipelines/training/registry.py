@@ -17,11 +17,14 @@ from config.environment import Environment
 from models.artefacts import Artefacts
 from models.embedding.protocol import Vectors
 from models.triage.artefact import TriageModel
-from models.triage.protocol import PRIORITIES
+from models.triage.protocol import PRIORITIES, SENTIMENTS
 from models.triage.text import Ticket
 from pipelines.training import examples as files
 from pipelines.training.examples import Example
 from pipelines.training.learning import Summary
+
+UNLABELLED = ""
+"""Of examples that only priority and sentiment are learnt from."""
 
 TRAINING_LOCK = 0x74_7261_696E
 """Two trainings at once would only promote past each other."""
@@ -62,9 +65,19 @@ async def corrected(conn: Connection) -> list[tuple[Corrected, Example]]:
     return [(each, _example(each, *texts[each.ticket_id])) for each in found if each.ticket_id in texts]
 
 
+async def judged(conn: Connection) -> list[Example]:
+    """Tickets of which people said the priority or the sentiment, and neither intent nor queue."""
+    found = [each for each in await versions.corrections(conn) if not each.label]
+    texts = await desk.texts(conn, [each.ticket_id for each in found])
+    return [_example(each, *texts[each.ticket_id]) for each in found if each.ticket_id in texts]
+
+
 def _example(correction: Corrected, subject: str, body: str) -> Example:
     priority = next((each for each in PRIORITIES if each == correction.priority), None)
-    return Example(Ticket(subject, body), str(correction.label), correction.queue, priority)
+    sentiment = next((each for each in SENTIMENTS if each == correction.sentiment), None)
+    return Example(
+        Ticket(subject, body), correction.label or UNLABELLED, correction.queue, priority, sentiment
+    )
 
 
 def keep_model(artefacts: Artefacts, model: TriageModel) -> str:

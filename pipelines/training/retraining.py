@@ -19,7 +19,7 @@ from models.triage.artefact import TriageModel
 from pipelines.training import examples as files
 from pipelines.training import registry
 from pipelines.training.examples import Example
-from pipelines.training.learning import Learner, Summary
+from pipelines.training.learning import Aside, Learner, Summary, label_counts
 
 LEAST_NEW = 10
 """Corrections since the active version was trained below which learning again is not worth it."""
@@ -37,6 +37,7 @@ async def retrain(dsn: str, artefacts: Artefacts, learner: Learner, *, promote: 
     async with registry.opened(dsn) as pool:
         async with db.transaction(pool) as conn:
             active, corrected = await versions.active(conn), await registry.corrected(conn)
+            judged = await registry.judged(conn)
         if active is None:
             raise NothingNew("no version of triage is active: train one from a file first, with --train")
         new = [each for each, _ in corrected if each.updated_at > active.created_at]
@@ -49,13 +50,14 @@ async def retrain(dsn: str, artefacts: Artefacts, learner: Learner, *, promote: 
         vectors = _joined(base_vectors, learner.embed([example for _, example in corrected]))
         old = TriageModel.load(artefacts.fetch(active.artefact))
         comparison = _compare(learner, examples, vectors, old, active, _slice(new))
-        model, figures = learner.learn(examples, vectors)
+        model, figures = learner.learn(examples, vectors, Aside(judged, learner.embed(judged)))
         trained = Trained(
             artefact=registry.keep_model(artefacts, model),
             data=active.data,
             data_fingerprint=files.fingerprint(examples),
             figures={"examples": len(examples), "corrections": len(corrected), **figures},
             comparison=comparison,
+            label_counts=label_counts(examples),
         )
         version = await _register(pool, trained, promote=promote)
     return registry.summary(version, model, time.monotonic() - started)

@@ -28,7 +28,7 @@ from models.triage.fitting import NotEnoughExamples
 from pipelines.training import examples as files
 from pipelines.training import registry
 from pipelines.training.examples import BadExamples, Example
-from pipelines.training.learning import Learner, Summary
+from pipelines.training.learning import Learner, Summary, label_counts
 from pipelines.training.retraining import NothingNew, retrain
 
 TROUBLES = (
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, console: Console) -> Summary:
     here = environment.read()
-    learner = Learner(here, load(args.profile).embedder, console)
+    learner = Learner(here, load(args.profile).embedder, console, on_ray=True)
     artefacts = Artefacts(here.artefacts)
     examples = files.read(args.train) if args.train else []
     with registry.database(here) as dsn:
@@ -91,6 +91,7 @@ async def _train(
             data=registry.keep_data(artefacts, examples, vectors),
             data_fingerprint=files.fingerprint(examples),
             figures={"examples": len(examples), "corrections": 0, **figures},
+            label_counts=label_counts(examples),
         )
         async with db.transaction(pool) as conn:
             version = await versions.register(conn, trained)

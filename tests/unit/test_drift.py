@@ -8,7 +8,7 @@ import pytest
 
 from app.triage.schemas import Day, Seen
 from app.triage.watch import judge
-from models.triage.drift import RARE, surprise
+from models.triage.drift import NEW_LABELS, RARE, is_alarm, surprise
 
 START = date(2024, 1, 1)
 OLD, NEW = ("billing", "sync", "login"), ("payments", "refunds", "exports")
@@ -55,13 +55,14 @@ def test_usual_days_are_quiet() -> None:
         "labels",
         "corrections",
         "disagreement",
+        "new_labels",
     }
     assert [each for each in found if each.alarm] == []
 
 
 @pytest.mark.parametrize(
     ("people", "moved", "rings"),
-    [(NEW, 0.0, {"corrections", "disagreement"}), (OLD, 1.0, {"inputs"})],
+    [(NEW, 0.0, {"corrections", "disagreement", "new_labels"}), (OLD, 1.0, {"inputs"})],
     ids=["new taxonomy", "other texts"],
 )
 def test_it_rings_on_the_day_of_the_change(people: tuple[str, ...], moved: float, rings: set[str]) -> None:
@@ -72,6 +73,16 @@ def test_it_rings_on_the_day_of_the_change(people: tuple[str, ...], moved: float
     alarms = [each for each in judged(days) if each.alarm]
     assert {each.day for each in alarms} == {changed}
     assert {each.statistic for each in alarms} == rings
+
+
+@pytest.mark.parametrize(("given", "rings"), [(1, False), (2, False), (4, True)])
+def test_some_tickets_of_a_new_label_ring_and_one_that_is_rare_does_not(given: int, rings: bool) -> None:
+    """Sixty days, seven times a label that nobody had used for a month: as a real desk has it."""
+    usual = [1.0] * 7 + [0.0] * 53
+    p = surprise(NEW_LABELS, float(given), usual)
+    assert p is not None
+    assert is_alarm(p) is rings
+    assert surprise(NEW_LABELS, 0.0, usual) == 1.0
 
 
 def test_a_new_version_is_no_drift() -> None:

@@ -1,6 +1,7 @@
 """Triage: rules, languages, and a model that is trained here and now on two dozen tickets."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from models.triage.figures import calibration_error
 from models.triage.fitting import OUT_OF_SCOPE, Examples, NotEnoughExamples, fit
 from models.triage.language import Languages
 from models.triage.learnt import LearntTriager
+from models.triage.protocol import PRIORITIES
 from models.triage.rules import Rules
+from models.triage.teaching import teach
 from models.triage.untrained import UntrainedTriager
 from models.triage.words import Words
 from pipelines.training.examples import BadExamples, read
@@ -117,6 +120,32 @@ async def test_it_abstains_only_where_it_is_told_to(model: TriageModel) -> None:
     assert "a person decides" in unsure.reasons[0]
 
 
+async def test_the_queue_can_be_known_where_the_intent_is_not(model: TriageModel) -> None:
+    both = replace(model, queues=("desk",), queue_of=np.ones((3, 1), dtype=np.float32))
+    unsure = LearntTriager(both, WordVectors(), abstain_below=0.999)
+    triage = await unsure.triage("login refused", "password reset please")
+    assert triage.intent is None
+    assert triage.queue
+    assert triage.queue.name == "desk"
+    assert "its queue is likely desk" in triage.reasons[0]
+
+
+async def test_priority_and_sentiment_have_a_probability_and_a_reason(model: TriageModel) -> None:
+    text = ("Charged twice", "please fix it asap, this is unacceptable")
+    for triager in (LearntTriager(model, WordVectors()), UntrainedTriager()):
+        triage = await triager.triage(*text)
+        assert (triage.priority, triage.sentiment) == ("urgent", "negative")
+        assert triage.priority_probability == triage.sentiment_probability == pytest.approx(0.6)
+        assert any(reason.startswith("priority urgent") for reason in triage.reasons)
+
+
+async def test_a_desk_whose_people_say_otherwise_is_believed(model: TriageModel) -> None:
+    taught = replace(model, priority=teach(PRIORITIES, ["urgent"] * 30, ["high"] * 30, np.zeros((30, 256))))
+    triage = await LearntTriager(taught, WordVectors()).triage("Charged twice", "please fix it asap")
+    assert triage.priority == "high"
+    assert "from 30 labels of people), where the rules say urgent" in triage.reasons[1]
+
+
 async def test_an_untrained_triager_leaves_the_queue_to_a_person() -> None:
     triage = await UntrainedTriager().triage("Charged twice", "please fix it asap")
     assert (triage.intent, triage.queue, triage.priority) == (None, None, "urgent")
@@ -130,6 +159,8 @@ def test_an_artefact_reads_back_as_it_was(model: TriageModel, tmp_path: Path) ->
     for one, other in zip(before, after, strict=True):
         assert [c.name for c in one.candidates] == [c.name for c in other.candidates]
         assert one.confidence == pytest.approx(other.confidence, abs=1e-2)
+    assert (read_back.priority.names, read_back.sentiment.weight) == (PRIORITIES, 0)
+    assert np.array_equal(read_back.priority.shares, model.priority.shares)
     assert not list(tmp_path.rglob("*.pkl"))
 
 
@@ -141,6 +172,14 @@ def test_a_broken_artefact_says_so(model: TriageModel, tmp_path: Path) -> None:
     (tmp_path / "v1" / "model.json").write_text(json.dumps(about | {"format": 99}))
     with pytest.raises(ArtefactError, match="train again"):
         TriageModel.load(tmp_path / "v1")
+
+
+def test_an_artefact_of_the_format_before_is_still_read(model: TriageModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "v1")
+    about = json.loads((tmp_path / "v1" / "model.json").read_text())
+    older = {key: value for key, value in about.items() if key not in {"priority", "sentiment"}}
+    (tmp_path / "v1" / "model.json").write_text(json.dumps(older | {"format": 3}))
+    assert TriageModel.load(tmp_path / "v1").priority.examples == 0
 
 
 def test_vectors_of_another_model_are_refused(model: TriageModel) -> None:
