@@ -81,8 +81,8 @@ async def judged(
 ) -> Found | None:
     """Keep the answer; what it comes to where it is believed, which is where its record reaches `least`.
 
-    Its probability is Laplace's: of the labels that this model gave and a person spoke on since, the share
-    that was right, with one right and one wrong added. It begins at a half and is what people make of it.
+    Its probability is Laplace's: of this model's labels that people judged, the share that they let stand,
+    with one right and one wrong added. It begins at a half and is what people make of it.
     """
     label = answer.label
     if label is None:

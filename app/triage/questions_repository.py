@@ -117,12 +117,18 @@ async def set_answer(conn: Connection, ticket_id: UUID, answer: Answer, *, decid
 
 
 async def record_of(conn: Connection, model: str) -> tuple[int, int]:
-    """Of this model's labels that a person spoke on since: how many were right, and how many there are."""
+    """Of this model's labels that people judged: how many they let stand, and how many there are.
+
+    People judge by giving an intent, or by ending a ticket that has the one that the model gave.
+    """
     row = await conn.fetchrow(
         """
-        SELECT count(*) FILTER (WHERE q.label IN (e.intent, e.queue)) AS good, count(*) AS judged
-          FROM triage_questions q JOIN triage_examples e ON e.ticket_id = q.ticket_id
-         WHERE q.model = $1 AND q.label IS NOT NULL AND e.updated_at > q.asked_at
+        SELECT count(*) FILTER (WHERE q.label = coalesce(e.intent, t.intent)) AS good, count(*) AS judged
+          FROM triage_questions q
+          JOIN tickets t ON t.id = q.ticket_id
+          LEFT JOIN triage_examples e ON e.ticket_id = q.ticket_id AND e.intent IS NOT NULL
+         WHERE q.model = $1 AND q.label IS NOT NULL
+           AND (e.updated_at > q.asked_at OR (q.decided AND t.status IN ('resolved', 'closed')))
         """,
         model,
     )

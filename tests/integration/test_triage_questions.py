@@ -180,6 +180,18 @@ async def test_an_llm_that_people_keep_correcting_is_not_believed_any_more(
     assert {each.name for each in options} == {"gardening", "stargazing"}, "what people say is new to it too"
 
 
+async def test_an_llm_whose_labels_stand_is_believed_more(busy: Desk, browser: Browser) -> None:
+    agent = browser(await factories.person(busy.conn, "supervisor"))
+    good = await busy.triage(says("stargazing"))
+    for to in ("open", "resolved"):
+        moved = await agent.post(f"/api/v1/tickets/{good.id}/transitions", json={"to": to})
+        assert moved.status_code == 200, moved.text
+    ticket = await busy.triage(says("stargazing"))
+    assert ticket.triage
+    assert ticket.triage["intent"] == {"name": "stargazing", "probability": 0.6667}
+    assert "1 of 1 of its labels" in ticket.triage["reasons"][0]
+
+
 async def test_labels_are_announced_over_http(conn: Connection, browser: Browser) -> None:
     admin, lead = [browser(await factories.person(conn, role)) for role in ("admin", "supervisor")]
     draft = {"description": "Signing in with a passkey", "queue": "accounts"}
