@@ -91,7 +91,7 @@ def test_a_new_version_is_no_drift() -> None:
     newer = uuid4()
     last = [each.model_copy(update={"version_id": newer, "best": "all new"}) for each in days[-1]]
     found = judge(last[0].day, [each for day in days[:-1] for each in day] + last, [])
-    assert found == []
+    assert {each.statistic for each in found} <= {"new_labels"}, "what people say is no matter of versions"
 
 
 def test_without_a_history_nothing_is_surprising() -> None:
