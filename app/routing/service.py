@@ -83,7 +83,7 @@ async def settle(
     rule = await _rule(conn, decided, ticket.tags, ticket.subject, ticket.body)
     decided = applied(rule, decided)
     await versions.record(conn, ticket_id, triage)
-    asks = bool(limits) and await questions.take(conn, ticket_id, triage, limits)
+    asks = limits is not None and await questions.take(conn, ticket_id, triage, limits)
     if asks:
         await jobs.enqueue(conn, ASK_LLM, {"ticket_id": str(ticket_id)}, dedupe_key=str(ticket_id))
     waits = asks and decided.queue is None and ticket.queue is None

@@ -157,7 +157,7 @@ class TriageModel:
         )
 
 
-def _arrays(judge: Judge, name: str) -> dict[str, NDArray[np.float32]]:
+def _arrays(judge: Judge, name: str) -> dict[str, Any]:
     return {
         f"{name}_shares": judge.shares,
         f"{name}_weight": judge.head.weight,

@@ -79,7 +79,8 @@ class Asker:
             call = self._models.start(request(ticket, options, model))
         except UnknownModel:
             return Answer("failed")
-        text, outcome = "", cast(Outcome, "failed")
+        text = ""
+        outcome: Outcome = "failed"
         try:
             async with asyncio.timeout(self._deadline_s), aclosing(cast(Any, aiter(call))) as chunks:
                 async for chunk in chunks:
