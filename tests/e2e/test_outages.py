@@ -72,6 +72,7 @@ def test_a_killed_store_comes_back_and_nothing_is_lost(
     assert search(customer)["degraded"] == []
 
 
+@pytest.mark.long
 def test_a_killed_llm_comes_back_and_meanwhile_there_are_passages(
     service: Service, customer: httpx.Client
 ) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.e2e.service import ROOT, Service
 
@@ -41,6 +42,7 @@ class Load:
             time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_promoted_and_rolled_back_under_load(
     service: Service, admin: httpx.Client, customer: httpx.Client, agent: httpx.Client
 ) -> None:

@@ -119,6 +119,7 @@ def _billed(heard: Heard) -> None:
     assert heard.done["cost_usd"] == pytest.approx(sum(each["cost_usd"] for each in attempts))
 
 
+@pytest.mark.long
 async def test_every_failure_at_every_token(desk: FastAPI, agent: httpx.AsyncClient) -> None:
     rows: dict[tuple[str, str], dict[str, set[str]]] = {}
     for case in CASES:

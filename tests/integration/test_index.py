@@ -257,6 +257,7 @@ def test_bad_sources_end_with_one_clear_line(
     assert not (tmp_path / "home").exists(), "nothing was started for it"
 
 
+@pytest.mark.long
 def test_the_command_on_ray(tmp_path: Path) -> None:
     """From nothing: it starts the stores and Ray, indexes, says what it did and leaves nothing running."""
     folder, figures = sample(tmp_path / "kb"), tmp_path / "figures.json"
