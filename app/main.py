@@ -8,6 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from app import document, health, problems
 from app.admin import jobs
+from app.analytics import endpoints as analytics
 from app.answers import endpoints as answers
 from app.auth import endpoints as auth
 from app.auth import key_endpoints as api_keys
@@ -63,6 +64,7 @@ SLICES = (
     providers,
     budgets,
     answers,
+    analytics,
 )
 
 

@@ -8,6 +8,8 @@ from ray.serve.config import AutoscalingContext
 from ray.serve.handle import DeploymentHandle
 
 from app import db, figures
+from app.analytics import jobs as analytics
+from app.chat import jobs as chat
 from app.events.relay import Relay
 from app.events.sinks.invalidator import Invalidator
 from app.jobs import housekeeping
@@ -45,6 +47,7 @@ class Worker:
         env = environment.read()
         self.pool = await composition.open_pool(profile, env)
         near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
+        triager = RemoteTriager(triage)
         self.retraining = Retraining(profile.name)
         self.chat_models, watching = await composition.chat_models(Providers(profile, env, llm), self.pool)
         book, settings = Book(self.pool), profile.triage
@@ -52,11 +55,13 @@ class Worker:
         questions = Questions(self.pool, book, asker, settings.asking)
         self.background = [watching, asyncio.create_task(book.run())]
         handlers = {
-            **routing.handlers(self.pool, RemoteTriager(triage), questions, least=settings.abstain_below),
+            **routing.handlers(self.pool, triager, questions, least=settings.abstain_below),
+            **chat.handlers(self.pool, triager),
             **sla.handlers(),
             **tickets.handlers(),
             **composition.case_handlers(profile, env, self.pool, near),
             **watch.handlers(),
+            **analytics.handlers(),
             **housekeeping.handlers(profile),
             **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),
             **self.retraining.handlers(),

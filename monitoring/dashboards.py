@@ -228,6 +228,29 @@ DESK_BOARD = Board(
                 {"{{clock}}": "sum by (clock) (increase(sla_breaches[1h]))"},
             ),
         ),
+        "The last 24 hours, every 5 minutes": (
+            Panel(
+                "Deflected, resolved, reopened, handed over",
+                "percentunit",
+                {"{{figure}}": 'max by (figure) (desk_figure{figure=~".*_rate"})'},
+                "docs/ANALYTICS.md says what each of them divides by what.",
+            ),
+            Panel(
+                "Promises kept, customers satisfied",
+                "percentunit",
+                {"{{figure}}": 'max by (figure) (desk_figure{figure=~"attainment|csat"})'},
+            ),
+            Panel(
+                "Inquiries, and tickets open",
+                "short",
+                {"{{figure}}": 'max by (figure) (desk_figure{figure=~"opened|backlog"})'},
+            ),
+            Panel(
+                "Cost, and cost of a verified resolution",
+                "currencyUSD",
+                {"{{figure}}": 'max by (figure) (desk_figure{figure=~"cost.*"})'},
+            ),
+        ),
         "Jobs": (
             Panel("Waiting", "short", {"{{kind}}": "max by (kind) (queue_depth)"}),
             Panel("Age of the oldest", "s", {"{{kind}}": "queue:oldest:seconds"}),

@@ -136,6 +136,22 @@ SLA_BREACHES = counter(
     "Promises broken",
     clock=Values("first_response", "next_response", "resolution"),
 )
+DESK_FIGURE = gauge(
+    "desk_figure",
+    "Key figures of the 24 hours before analytics were last refreshed: rates from 0 to 1, counts, US dollars",
+    figure=Values(
+        "opened",
+        "deflection_rate",
+        "resolution_rate",
+        "reopen_rate",
+        "hand_off_rate",
+        "attainment",
+        "csat",
+        "cost_usd",
+        "cost_per_verified_resolution",
+        "backlog",
+    ),
+)
 ASSIGNMENTS = counter("assignments", "Tickets given to somebody", by=Values("routing", "person"))
 
 BATCH_DURATION = gauge("batch_duration_seconds", "How long the last run of a batch job took", job=BATCH)

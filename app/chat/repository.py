@@ -30,6 +30,28 @@ async def get(conn: Connection, conversation_id: UUID) -> tuple[Conversation, UU
     return (Conversation(**row), row["user_id"]) if row else None
 
 
+async def lock(conn: Connection, conversation_id: UUID) -> None:
+    """Let it stay as it is until this transaction ends."""
+    await conn.execute("SELECT FROM conversations WHERE id = $1 FOR NO KEY UPDATE", conversation_id)
+
+
+async def lock_free(conn: Connection, conversation_ids: Sequence[UUID]) -> list[UUID]:
+    """Lock those of the conversations that nobody holds; which they are, and which of them are gone."""
+    rows = await conn.fetch(
+        """
+        WITH free AS MATERIALIZED (
+            SELECT id FROM conversations WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT id FROM free
+        UNION ALL
+        SELECT id FROM unnest($1::uuid[]) AS wanted (id)
+         WHERE NOT EXISTS (SELECT FROM conversations c WHERE c.id = wanted.id)
+        """,
+        list(conversation_ids),
+    )
+    return [row["id"] for row in rows]
+
+
 async def page(conn: Connection, user_id: UUID, before: UUID | None, limit: int) -> list[Conversation]:
     rows = await conn.fetch(
         f"""

@@ -60,3 +60,9 @@ class FeedbackIn(BaseModel):
 
 class HandoffIn(BaseModel):
     subject: str | None = Field(None, min_length=1, max_length=300, description="default: the first question")
+
+
+class ConversationJob(BaseModel):
+    """Payload of `classify_conversation`."""
+
+    conversation_id: UUID

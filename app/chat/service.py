@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,10 +14,13 @@ from app.auth import readers
 from app.auth.schemas import Identity
 from app.cases import service as cases
 from app.chat import repository
-from app.chat.schemas import Conversation, FeedbackIn, Message
+from app.chat.schemas import Conversation, ConversationJob, FeedbackIn, Message
 from app.errors import Conflict, NotFound
 from app.events import service as events
+from app.jobs import service as jobs
 from app.knowledge import service as knowledge
+from app.ledger import service as ledger
+from app.ledger.schemas import Labels
 from app.llm import service as llm
 from app.state import State
 from app.tickets import service as tickets
@@ -25,6 +29,8 @@ from models.agents.answering import search_text
 from models.agents.protocol import Event, Question, Turn
 from models.retrieval.passages import Filters
 
+CLASSIFY = "classify_conversation"
+SETTLED_AT_ONCE = 200
 WITHHELD = "This answer was written from an article that you may not read (any more)."
 
 
@@ -121,6 +127,10 @@ async def ask(state: State, who: Identity, conversation_id: UUID, content: str) 
         )
         remembered = [m for m in await _shown(conn, who, earlier) if not m.withheld]
         await repository.add_message(conn, conversation_id, "customer", content)
+        await ledger.asked(conn, conversation_id)
+        if not earlier:
+            payload = ConversationJob(conversation_id=conversation_id).model_dump(mode="json")
+            await jobs.enqueue(conn, CLASSIFY, payload, dedupe_key=str(conversation_id))
         answer_id = await repository.next_id(conn)
     turns = tuple(_turn(message) for message in remembered)
     return Asked(conversation_id, answer_id, Question(content, turns, filters))
@@ -148,6 +158,8 @@ async def answer(state: State, who: Identity, asked: Asked) -> AsyncIterator[Eve
 
 
 async def _record(conn: db.Connection, who: Identity, asked: Asked, heard: _Heard) -> None:
+    record = heard.record
+    outcome = record["outcome"] if record else "interrupted"
     await repository.add_message(
         conn,
         asked.conversation_id,
@@ -156,10 +168,18 @@ async def _record(conn: db.Connection, who: Identity, asked: Asked, heard: _Hear
         message_id=asked.answer_id,
         citations=heard.citations,
         sources=heard.sources,
-        outcome=heard.record["outcome"] if heard.record else "interrupted",
+        outcome=outcome,
     )
-    if heard.record:
-        await llm.keep_answer(conn, who, asked.answer_id, asked.question.content, heard.text, heard.record)
+    if record:
+        await llm.keep_answer(conn, who, asked.answer_id, asked.question.content, heard.text, record)
+    await ledger.answered(
+        conn,
+        asked.conversation_id,
+        asked.answer_id,
+        outcome,
+        tokens=sum(record["usage"][kind] for kind in ("prompt_tokens", "completion_tokens")) if record else 0,
+        cost_usd=record["cost_usd"] if record else 0.0,
+    )
 
 
 async def history_of(conn: db.Connection, who: Identity, answer_id: UUID, limit: int) -> tuple[Turn, ...]:
@@ -174,12 +194,14 @@ def _turn(message: Message) -> Turn:
 
 async def judge(conn: db.Connection, who: Identity, conversation_id: UUID, verdict: FeedbackIn) -> None:
     """Keep the verdict; where the customer says that it helped, later searches learn from it."""
+    await repository.lock(conn, conversation_id)
     await get(conn, who, conversation_id)
     if not await repository.set_feedback(
         conn, conversation_id, verdict.message_id, verdict.helpful, verdict.comment
     ):
         raise AnswerNotFound
     if await repository.is_owner(conn, conversation_id, who.id):
+        await ledger.judged(conn, conversation_id, verdict.message_id, helpful=verdict.helpful)
         await _learn(conn, who, conversation_id, verdict)
 
 
@@ -195,6 +217,7 @@ async def _learn(conn: db.Connection, who: Identity, conversation_id: UUID, verd
 
 async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, subject: str | None) -> Ticket:
     """Open a ticket with everything said so far; a second call answers with the same ticket."""
+    await repository.lock(conn, conversation_id)
     conversation = await get(conn, who, conversation_id)
     if conversation.ticket_id:
         return await tickets.get(conn, who, conversation.ticket_id)
@@ -203,10 +226,33 @@ async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, s
     if not asked:
         raise NothingAsked
     body = "\n\n".join(f"{message.author}: {message.content}" for message in said)
-    ticket = await tickets.create(
-        conn, who, TicketDraft(subject=subject or asked[0][:200], body=body[-20_000:])
-    )
+    ticket_id = await repository.next_id(conn)
+    await ledger.handed_over(conn, conversation_id, ticket_id)
+    draft = TicketDraft(subject=subject or asked[0][:200], body=body[-20_000:])
+    ticket = await tickets.create(conn, who, draft, ticket_id=ticket_id)
     await repository.link_ticket(conn, conversation_id, ticket.id)
     data = {"ticket_id": str(ticket.id)}
     await events.publish(conn, "conversation", conversation_id, "handed_over", tickets.actor(who), data)
     return ticket
+
+
+async def settle_silent(conn: db.Connection, now: datetime | None = None) -> bool:
+    """Let conversations end that have been silent for long enough by `now`; whether there may be more.
+
+    One in which something is being said right now is left out.
+    """
+    due = await ledger.silent(conn, SETTLED_AT_ONCE, now)
+    await ledger.settle(conn, await repository.lock_free(conn, due), now)
+    return len(due) == SETTLED_AT_ONCE
+
+
+async def first_question(conn: db.Connection, conversation_id: UUID) -> str | None:
+    """What a conversation began with. Nobody's request comes here: there is no identity to check."""
+    said = await repository.messages(conn, conversation_id, None, 1)
+    return said[0].content if said else None
+
+
+async def note_labels(conn: db.Connection, conversation_id: UUID, labels: Labels) -> None:
+    """What triage says of a conversation's first question."""
+    await repository.lock(conn, conversation_id)
+    await ledger.classified(conn, conversation_id, labels)

@@ -1,6 +1,6 @@
 """Every SQL statement that touches calendars, policies, tiers and clocks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -241,6 +241,35 @@ async def save(
 def _values(clock: Clock, hours: Hours) -> tuple[Any, ...]:
     state = clock.since, clock.spent, clock.warned, clock.ended_at
     return clock.kind, clock.target, clock.started_at, *state, due_at(clock, hours), next_at(clock, hours)
+
+
+async def keep_results(conn: Connection, ticket_id: UUID, changed: Sequence[Clock], now: datetime) -> None:
+    """Keep what became of these promises by `now`; one that was kept and runs on is open again."""
+    if not changed:
+        return
+    await conn.execute(
+        """
+        WITH changed AS MATERIALIZED (
+            SELECT * FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[])
+                          AS clock (kind, started_at, state, ended_at)
+        ), undecided AS (
+            DELETE FROM sla_results r USING changed c
+             WHERE r.ticket_id = $1 AND r.kind = c.kind AND r.started_at = c.started_at AND r.met
+               AND c.state IN ('active', 'paused')
+        )
+        INSERT INTO sla_results AS known (ticket_id, kind, started_at, met, decided_at)
+        SELECT $1, kind, started_at, state = 'met', CASE state WHEN 'met' THEN ended_at ELSE $6 END
+          FROM changed WHERE state IN ('met', 'breached')
+        ON CONFLICT (ticket_id, kind, started_at) DO UPDATE
+           SET met = excluded.met, decided_at = excluded.decided_at WHERE known.met
+        """,
+        ticket_id,
+        [clock.kind for clock in changed],
+        [clock.started_at for clock in changed],
+        [clock.state for clock in changed],
+        [clock.ended_at for clock in changed],
+        now,
+    )
 
 
 async def drop(conn: Connection, ticket_id: UUID, kinds: Iterable[Kind]) -> None:

@@ -188,6 +188,7 @@ async def observe(conn: Connection, ticket_id: UUID, what: Happening, *, now: da
     current, marks = rules.follow(clocks, situation.facts, targets, hours, what, now, before=before)
     changed = [clock for kind, clock in current.items() if clocks.get(kind) != clock]
     await repository.save(conn, ticket_id, changed, situation.policy, situation.calendar)
+    await repository.keep_results(conn, ticket_id, changed, now)
     if dropped := clocks.keys() - current.keys():
         await repository.drop(conn, ticket_id, dropped)
     for mark in marks:

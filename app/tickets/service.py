@@ -58,10 +58,14 @@ class UnknownQueue(Invalid):
 
 
 async def create(
-    conn: Connection, who: Identity, draft: TicketDraft, *, idempotency_key: str | None = None
+    conn: Connection,
+    who: Identity,
+    draft: TicketDraft,
+    *,
+    idempotency_key: str | None = None,
+    ticket_id: UUID | None = None,
 ) -> Ticket:
     """A new ticket, its first event and the job that triages it, in the caller's transaction."""
-    ticket_id = None
     if idempotency_key is not None:
         ticket_id, fresh = await idempotency.claim(conn, who.id, idempotency_key, draft)
         if not fresh:

@@ -1,4 +1,4 @@
-"""Clocks run, and solved cases are settled, in every process that changes tickets."""
+"""Clocks run, solved cases are settled and the ledger is kept in every process that changes tickets."""
 
 import subprocess
 import sys
@@ -15,4 +15,4 @@ def test_a_process_that_changes_tickets_keeps_their_clocks(process: str) -> None
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert {"app.cases.service", "app.sla.service"} <= set(done.stdout.split())
+    assert {"app.cases.service", "app.ledger.service", "app.sla.service"} <= set(done.stdout.split())
