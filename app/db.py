@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from app import attribution
+from app.attribution import Attribution
 from app.encryption import DataKeys
 from app.errors import Overloaded, Unavailable
 from monitoring import instruments, postgresql
@@ -55,6 +57,13 @@ class MigrationError(RuntimeError):
     """The database and the migrations of this code do not fit together."""
 
 
+class AttributedConnection(postgresql.Connection):
+    """Tells PostgreSQL who acts, for the audit (`app/attribution.py`)."""
+
+    def opening(self) -> str:
+        return attribution.current().statement
+
+
 async def connect(
     dsn: str, *, max_size: int, statement_timeout_s: float, keys: DataKeys | None = None
 ) -> Pool:
@@ -71,7 +80,7 @@ async def connect(
         min_size=0,
         max_size=max_size,
         init=partial(_prepare, keys or DataKeys()),
-        connection_class=postgresql.Connection,
+        connection_class=AttributedConnection,
         command_timeout=statement_timeout_s,
         timeout=5,
         statement_cache_size=0 if pgbouncer else 200,
@@ -115,6 +124,12 @@ async def transaction(pool: Pool, *, timeout_s: float = ACQUIRE_S) -> AsyncItera
             await pool.release(conn)
     except LOST as error:
         raise DatabaseDown from error
+
+
+async def attribute(conn: Connection, who: Attribution) -> None:
+    """Say within a transaction who acts, where that was only found out in it."""
+    attribution.act(who)
+    await conn.execute(who.statement)
 
 
 @asynccontextmanager
@@ -185,6 +200,7 @@ async def migrate(dsn: str, folder: Path = MIGRATIONS) -> int:
             await _apply(conn, file)
         if folder == MIGRATIONS:  # also after months without a Worker: an event without its month is refused
             await conn.execute("SELECT make_month_partitions('domain_events', 3)")
+            await conn.execute("SELECT make_month_partitions('audit_log', 3)")
         return len(new)
     finally:
         await conn.close()

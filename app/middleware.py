@@ -2,11 +2,13 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import attribution
+from app.attribution import Attribution
 from app.errors import Overloaded, ServiceError, TooLarge
 from app.problems import render
 from monitoring import logs
@@ -19,14 +21,15 @@ ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz"})
 
 
 class RequestId:
-    """Puts the request's id into every log line.
+    """Puts the request's id into every log line, and with the caller's address into the audit.
 
     Serve and HAProxy give each request one, or keep the caller's, and answer with it; where neither stands
     in front, it is made and answered with here.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, address: Callable[[Scope], str]) -> None:
         self.app = app
+        self.address = address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +49,8 @@ class RequestId:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         logs.request_state.set(state)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        nobody_yet = Attribution("anonymous", self.address(scope), f"request:{request_id}")
+        with structlog.contextvars.bound_contextvars(request_id=request_id), attribution.acting(nobody_yet):
             await self.app(scope, receive, send if given else send_with_id)
 
 

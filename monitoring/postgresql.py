@@ -20,11 +20,21 @@ LIBRARY = "asyncpg."
 SEARCHED_FRAMES = 8
 
 
+BEGIN = "BEGIN;"
+"""What `Connection.transaction()` says where it opens one."""
+
+
 class Connection(asyncpg.Connection):
     """For `asyncpg.create_pool(connection_class=...)`. Costs 3 µs a statement, 10 with tracing on."""
 
-    async def execute(self, *args: Any, **kwargs: Any) -> Any:
-        return await _measured(super().execute(*args, **kwargs))
+    def opening(self) -> str:
+        """What every transaction says first, in the same round trip as its BEGIN; without parameters."""
+        return ""
+
+    async def execute(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        if query == BEGIN:
+            query += self.opening()
+        return await _measured(super().execute(query, *args, **kwargs))
 
     async def executemany(self, *args: Any, **kwargs: Any) -> Any:
         return await _measured(super().executemany(*args, **kwargs))

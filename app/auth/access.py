@@ -1,10 +1,12 @@
 """The dependencies that say who is asking."""
 
+from dataclasses import replace
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
+from app import attribution
 from app.auth.schemas import Identity
 from app.auth.scopes import scope_of
 from app.auth.service import Sessions
@@ -47,6 +49,8 @@ async def signed_in(request: Request, token: Annotated[str | None, Depends(beare
     await limits.spend(request, holders)
     _within_scopes(request, who)
     request.state.user_id = str(who.id)
+    by_key = str(who.key_id) if who.key_id else None
+    attribution.act(replace(attribution.current(), actor=f"user:{who.id}", api_key=by_key))
     return who
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from app import db
+from app import attribution, db
 from app.auth import repository
 from app.auth.api_keys import PREFIX, ApiKeyInvalid, key_hash
 from app.auth.passwords import Passwords
@@ -119,6 +119,7 @@ class Sessions:
 
     async def open(self, user: User) -> TokenPair:
         """A new login of somebody whose identity is established."""
+        attribution.act(replace(attribution.current(), actor=f"user:{user.id}"))
         async with db.transaction(self._pool) as conn:
             return await self._issue(conn, user, await repository.open_family(conn, user.id))
 
@@ -155,7 +156,9 @@ class Sessions:
     async def sign_out(self, token: str) -> None:
         async with db.transaction(self._pool) as conn:
             if found := await repository.family_of(conn, refresh_hash(token)):
-                await repository.revoke_family(conn, found[0])
+                family_id, user_id, *_ = found
+                await db.attribute(conn, replace(attribution.current(), actor=f"user:{user_id}"))
+                await repository.revoke_family(conn, family_id)
 
     async def _issue(self, conn: db.Connection, user: User, family_id: UUID) -> TokenPair:
         refresh = new_refresh_token()

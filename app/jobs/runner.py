@@ -14,7 +14,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from app import db
+from app import attribution, db
+from app.attribution import Attribution
 from app.jobs import observation, repository
 from app.jobs.schemas import Handler, Job
 from config.profile import JobSettings
@@ -83,7 +84,8 @@ class Runner:
 
     async def _work(self, job: Job) -> None:
         try:
-            with observation.run(job):
+            doing = Attribution(f"system:{job.kind}", cause=f"job:{job.id}")
+            with observation.run(job), attribution.acting(doing):
                 async with asyncio.timeout(self._settings.timeout_s):
                     await self._handle(job)
         except LeaseLost:
