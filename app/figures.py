@@ -8,6 +8,7 @@ import structlog
 
 from app import db
 from app.analytics import service as analytics
+from app.audit import service as audit
 from app.jobs import observation as jobs
 from app.knowledge import service as knowledge
 from app.usage import service as usage
@@ -26,6 +27,7 @@ async def keep(pool: db.Pool, kinds: Collection[str], stop: asyncio.Event) -> No
                 await knowledge.gauge(conn)
                 await usage.gauge(conn)
                 await analytics.gauge(conn)
+                await audit.gauge(conn)
         except Exception as error:  # figures are no reason to end; the next look may succeed
             log.warning("figures not read", exc_info=error)
         with contextlib.suppress(TimeoutError):

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import document, health, problems
-from app.admin import jobs
+from app.admin import audit, jobs
 from app.analytics import endpoints as analytics
 from app.answers import endpoints as answers
 from app.auth import endpoints as auth
@@ -23,6 +24,7 @@ from app.chat import endpoints as chat
 from app.hardening import NestingLimit, SecurityHeaders
 from app.knowledge import endpoints as knowledge
 from app.knowledge import index_endpoints, upload_endpoints, uploads
+from app.limits.addresses import address_of
 from app.limits.headers import RateLimitHeaders
 from app.limits.limiter import Limiter
 from app.limits.requests import RequestLimits
@@ -55,6 +57,7 @@ SLICES = (
     tickets,
     live,
     jobs,
+    audit,
     sla,
     routing,
     triage,
@@ -106,7 +109,7 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         _open_to(app, profile.http)
     app.add_middleware(LastResort)
     app.add_middleware(SecurityHeaders, https=not profile.is_local)
-    app.add_middleware(RequestId)
+    app.add_middleware(RequestId, address=partial(address_of, forwarded_hops=profile.http.forwarded_hops))
     app.add_middleware(Telemetry)
     return app
 

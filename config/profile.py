@@ -217,6 +217,18 @@ class EventSettings(Settings):
         return self
 
 
+class AuditSettings(Settings):
+    """How changes that were committed are linked to the audit's chain."""
+
+    seal_s: float = Field(1.0, gt=0, description="how long a change waits at most while all is well")
+    batch: int = Field(1000, gt=0, description="changes sealed in one transaction")
+    timeout_s: float = Field(
+        30.0, gt=0, description="for one turn; what is not sealed then waits for the next"
+    )
+    tell_s: float = Field(60.0, gt=0, description="how often the end of the chain stands in the log")
+    months_ahead: int = Field(3, ge=1)
+
+
 class Stores(Settings):
     """`embedded` starts what the environment names no address for; `external` insists on addresses."""
 
@@ -240,6 +252,7 @@ class Profile(Settings):
     triage: TriageSettings = TriageSettings()
     jobs: JobSettings = JobSettings()
     events: EventSettings = EventSettings()
+    audit: AuditSettings = AuditSettings()
 
     @property
     def is_local(self) -> bool:

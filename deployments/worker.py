@@ -10,6 +10,7 @@ from ray.serve.handle import DeploymentHandle
 from app import db, figures
 from app.analytics import jobs as analytics
 from app.chat import jobs as chat
+from app.audit.sealer import Sealer
 from app.events.relay import Relay
 from app.events.sinks.invalidator import Invalidator
 from app.jobs import housekeeping
@@ -69,8 +70,9 @@ class Worker:
         runner = Runner(self.pool, handlers, profile.jobs)
         sinks = [composition.sink(profile, env), Invalidator(composition.open_redis(profile, env))]
         relays = [Relay(self.pool, sink, profile.events) for sink in sinks]
+        sealer = Sealer(self.pool, profile.audit)
         self.stop = asyncio.Event()
-        self.run = [asyncio.create_task(part.run(self.stop)) for part in (runner, *relays)]
+        self.run = [asyncio.create_task(part.run(self.stop)) for part in (runner, *relays, sealer)]
         self.run.append(asyncio.create_task(figures.keep(self.pool, list(handlers), self.stop)))
 
     def check_health(self) -> None:
@@ -78,7 +80,7 @@ class Worker:
         ended = next((part for part in self.run if part.done()), None)
         if ended and not self.stop.is_set():
             raise RuntimeError(
-                "the job runner, the events' relay or the figures have ended"
+                "the job runner, the events' relay, the audit's sealer or the figures have ended"
             ) from ended.exception()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:

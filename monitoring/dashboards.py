@@ -114,6 +114,16 @@ SERVICE = Board(
             ),
             Panel("Cache hits", "percentunit", {"{{cache}}": "cache_hit_ratio"}),
         ),
+        "Audit": (
+            Panel(
+                "Oldest change that is not sealed",
+                "s",
+                {"age": "max(audit_unsealed_age_seconds)"},
+                "A second or two; the sealer comes by every second.",
+            ),
+            Panel("Changes that are not sealed", "short", {"changes": "max(audit_unsealed)"}),
+            Panel("Entries of the chain", "short", {"entries": "max(audit_position)"}, "It never falls."),
+        ),
     },
 )
 

@@ -96,6 +96,10 @@ QUEUE_DEPTH = gauge("queue_depth", "Jobs that could run now", kind=JOB)
 QUEUE_AGE = gauge("queue_age_seconds", "How long the oldest job that could run has waited", kind=JOB)
 JOBS_DEAD = gauge("jobs_dead", "Jobs that were given up and wait for a person", kind=JOB)
 
+AUDIT_UNSEALED = gauge("audit_unsealed", "Changes that are not linked to the audit's chain yet")
+AUDIT_UNSEALED_AGE = gauge("audit_unsealed_age_seconds", "How long the oldest of them has waited")
+AUDIT_POSITION = gauge("audit_position", "Entries in the audit's chain since it began; it never falls")
+
 DATABASE_QUERY = histogram(
     "database_query_duration_seconds",
     "One statement, by the function that holds it",

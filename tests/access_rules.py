@@ -87,6 +87,8 @@ RULES: dict[str, Rule] = {
     "GET /api/v1/admin/jobs/dead": Rule(ADMINS),
     "GET /api/v1/admin/jobs/depths": Rule(ADMINS),
     "POST /api/v1/admin/jobs/{job_id}/replay": Rule(ADMINS),
+    "GET /api/v1/admin/audit": Rule(ADMINS),
+    "GET /api/v1/admin/audit/head": Rule(ADMINS),
     "GET /api/v1/events": Rule(STAFF, endless=True),
     "GET /api/v1/sla/calendars": Rule(LEADS),
     "POST /api/v1/sla/calendars": Rule(LEADS, body=CALENDAR),

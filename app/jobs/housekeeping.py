@@ -1,7 +1,8 @@
-"""What comes round to keep the tables of work and events from growing for ever."""
+"""What comes round to keep the tables of work and events from growing for ever, and months to come ready."""
 
 from collections.abc import Mapping
 
+from app.audit import service as audit
 from app.events import service as events
 from app.jobs import repository
 from app.jobs.schemas import Effect, Handler, Job
@@ -17,6 +18,7 @@ def handlers(profile: Profile) -> Mapping[str, Handler]:
     async def keep_event_log(job: Job, effect: Effect) -> None:
         async with effect() as conn:
             await events.keep_months(conn, ahead=profile.events.months_ahead, keep=profile.events.months_kept)
+            await audit.keep_months(conn, ahead=profile.audit.months_ahead)
 
     async def prune_jobs(job: Job, effect: Effect) -> None:
         async with effect() as conn:

@@ -12,7 +12,7 @@ from config import environment
 from config.embedded.child import StoreFailed
 from config.embedded.stores import Stores, unnamed
 from config.profile import ProfileError, load
-from deployments.operations import backup, database, jobs, providers
+from deployments.operations import audit, backup, database, jobs, providers
 
 EXPECTED = (
     backup.BackupFailed,
@@ -49,6 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("providers", help="ask every LLM provider for one token")
     dead = commands.add_parser("jobs", help="list the jobs that were given up")
     dead.add_argument("--replay", metavar="ID", help="queue one of them again, or `all`")
+    chain = commands.add_parser("audit", help="check the audit's chain, or print its end")
+    steps = chain.add_subparsers(dest="step", required=True, metavar="STEP")
+    verify = steps.add_parser("verify", help="check every entry and name the first that is broken")
+    verify.add_argument(
+        "--anchor", action="append", default=[], metavar="HEAD", help="a kept head, or a file of some"
+    )
+    verify.add_argument("--json", type=Path, metavar="FILE", help="write what was found there")
+    steps.add_parser("head", help="print the end of the chain in one word, to be kept elsewhere")
     return parser
 
 
@@ -66,6 +74,10 @@ def _run(options: argparse.Namespace) -> int:
                 return asyncio.run(backup.save(dsn, options.file))
             case "restore":
                 return asyncio.run(backup.restore(dsn, options.file, replace=options.replace))
+            case "audit" if options.step == "verify":
+                return asyncio.run(audit.verify(dsn, options.anchor, options.json))
+            case "audit":
+                return asyncio.run(audit.head(dsn))
             case _:
                 return asyncio.run(jobs.dead(dsn, options.replay))
 

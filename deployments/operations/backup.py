@@ -1,18 +1,24 @@
 """Backup and restore of PostgreSQL, which holds the truth; `pipelines.rebuild` makes Milvus from it again.
 
 One consistent snapshot by pg_dump, the embedded PostgreSQL's own or the PATH's. Keys are not in it: without
-them the sealed fields of a backup stay sealed, so keep those elsewhere.
+them the sealed fields of a backup stay sealed, so keep those elsewhere. Beside it lies a manifest: the file's
+hash, and the end of the audit's chain before the dump began, which no later one may contradict.
 """
 
 import asyncio
+import hashlib
+import json
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 
 from app import db
+from app.audit import service as audit
+from app.audit.chain import Head
 from config.embedded import postgres
 
 TIMEOUT_S = 4 * 3600.0
@@ -29,13 +35,27 @@ async def save(dsn: str, file: Path) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
+        head = await _head(dsn)
         await _run("pg_dump", dsn, "--format=custom", "--no-owner", "--no-privileges", f"--file={draft}")
         draft.chmod(0o600)
+        manifest(file).write_text(json.dumps(_described(draft, head), indent=2))
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-    print(f"{file}: {file.stat().st_size:,} bytes, {await _rows(dsn)}")
+    print(f"{file}: {file.stat().st_size:,} bytes, {await _rows(dsn)}, audited up to {head or 'nothing'}")
     return 0
+
+
+def manifest(file: Path) -> Path:
+    """What is known of a backup; `audit verify --anchor` takes it."""
+    return file.with_name(f"{file.name}.json")
+
+
+def _described(file: Path, head: Head | None) -> dict[str, str | None]:
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"made_at": made, "sha256": digest, "audit_head": str(head) if head else None}
 
 
 async def restore(dsn: str, file: Path, *, replace: bool = False) -> int:
@@ -47,6 +67,7 @@ async def restore(dsn: str, file: Path, *, replace: bool = False) -> int:
     await _run("pg_restore", dsn, *flags, str(file))
     applied = await db.migrate(dsn)
     print(f"restored: {await _rows(dsn)}; {applied} newer migrations applied")
+    print(f"check its audit: python -m deployments.operations audit verify --anchor {manifest(file)}")
     print("now build the index from it: python -m pipelines.rebuild")
     return 0
 
@@ -60,6 +81,20 @@ async def _make_room(dsn: str, replace: bool) -> None:
         if tables:
             await conn.execute("DROP SCHEMA public CASCADE")
             await conn.execute("CREATE SCHEMA public")
+    finally:
+        await conn.close()
+
+
+async def _head(dsn: str) -> Head | None:
+    """`None` where the database is older than the audit."""
+    try:
+        conn = await asyncpg.connect(_plain(dsn), timeout=10)
+    except (*db.LOST, asyncpg.PostgresError) as error:
+        raise BackupFailed(f"pg_dump would find no database: {error}") from error
+    try:
+        return await audit.head(conn)
+    except asyncpg.UndefinedTableError:
+        return None
     finally:
         await conn.close()
 
