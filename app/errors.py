@@ -38,6 +38,10 @@ class Unauthorised(ServiceError):
     headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 
 
+class AccountGone(Unauthorised):
+    """This account was deleted or disabled."""
+
+
 class Forbidden(ServiceError):
     """Your role may not do this."""
 

@@ -5,6 +5,7 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.asgi import HttpLayer
 from app.errors import Invalid
 
 MAX_NESTING = 64
@@ -29,19 +30,15 @@ class TooDeep(Invalid):
     """The JSON is nested too deeply."""
 
 
-class SecurityHeaders:
+class SecurityHeaders(HttpLayer):
     """On every answer. Nothing of the API is kept by caches unless the answer itself says otherwise."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         """`https`: whether browsers may be told never to come by plain HTTP again."""
-        self.app = app
+        super().__init__(app)
         self.https = https
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._harden(MutableHeaders(scope=message), scope["path"])

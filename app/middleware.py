@@ -8,6 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import attribution
+from app.asgi import HttpLayer
 from app.attribution import Attribution
 from app.errors import Overloaded, ServiceError, TooLarge
 from app.problems import render
@@ -20,7 +21,7 @@ UNFORESEEN = "Something went wrong on our side; the log has it under this respon
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz"})
 
 
-class RequestId:
+class RequestId(HttpLayer):
     """Puts the request's id into every log line, and with the caller's address into the audit.
 
     Serve and HAProxy give each request one, or keep the caller's, and answer with it; where neither stands
@@ -28,13 +29,10 @@ class RequestId:
     """
 
     def __init__(self, app: ASGIApp, address: Callable[[Scope], str]) -> None:
-        self.app = app
+        super().__init__(app)
         self.address = address
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
@@ -54,16 +52,10 @@ class RequestId:
             await self.app(scope, receive, send if given else send_with_id)
 
 
-class LastResort:
+class LastResort(HttpLayer):
     """What nobody foresaw is logged, and answered like any other error while no answer has begun."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
         async def watched(message: Message) -> None:
@@ -80,16 +72,16 @@ class LastResort:
             await _refuse(ServiceError(UNFORESEEN), scope, receive, send)
 
 
-class Admission:
+class Admission(HttpLayer):
     """At most `limit` requests at a time; the next one is told to come back. Health is always answered."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app = app
+        super().__init__(app)
         self.limit = limit
         self.under_way = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in ALWAYS_ANSWERED:
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in ALWAYS_ANSWERED:
             await self.app(scope, receive, send)
             return
         if self.under_way >= self.limit:
@@ -102,19 +94,16 @@ class Admission:
             self.under_way -= 1
 
 
-class BodyLimit:
+class BodyLimit(HttpLayer):
     """Refuses a body over `limit` bytes: at once by its Content-Length, else when it has come to that."""
 
     def __init__(self, app: ASGIApp, limit: int, others: Mapping[str, int] | None = None) -> None:
         """`others` are paths with limits of their own."""
-        self.app = app
+        super().__init__(app)
         self.limit = limit
         self.others = others or {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self.others.get(scope["path"], self.limit)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from app import db
-from app.errors import Unauthorised
+from app.errors import AccountGone
 from app.events import service as events
 from app.events.feed import Feed
 from app.events.sinks import invalidator
@@ -36,10 +36,6 @@ def _nowhere(provider: Provider) -> ChatProvider:
 
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class AccountGone(Unauthorised):
-    """The account of this access token does not exist any more."""
 
 
 @dataclass(slots=True)

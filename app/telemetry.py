@@ -4,8 +4,9 @@ import time
 
 import structlog
 from opentelemetry.trace import SpanKind
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from app.asgi import HttpLayer
 from monitoring import metrics, tracing
 
 log = structlog.get_logger(__name__)
@@ -40,16 +41,10 @@ class Seen:
         return round(time.perf_counter() - self.started, 6)
 
 
-class Telemetry:
+class Telemetry(HttpLayer):
     """The outermost layer, so that it also sees what the layers below refuse."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen = Seen()
 
         async def watched(message: Message) -> None:

@@ -13,8 +13,7 @@ from app.auth import repository
 from app.auth.access import CurrentSessions
 from app.auth.oidc import Attempt, OpenIdProvider, ProviderDown, SignInRefused, Subject
 from app.auth.schemas import TokenPair, User
-from app.auth.service import AccountGone
-from app.errors import Invalid, NotFound, TooManyRequests, Unauthorised, documented
+from app.errors import AccountGone, Invalid, NotFound, TooManyRequests, Unauthorised, documented
 from app.limits.requests import limited_by_address
 from app.state import Current, State
 

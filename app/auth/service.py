@@ -12,7 +12,7 @@ from app.auth.api_keys import PREFIX, ApiKeyInvalid, key_hash
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, Role, TokenPair, User
 from app.auth.tokens import AccessTokens, new_refresh_token, refresh_hash
-from app.errors import Unauthorised
+from app.errors import AccountGone, Unauthorised
 from app.events import service as events
 from app.limits.buckets import Claim
 from app.limits.limiter import Limiter, RateLimitExceeded
@@ -35,10 +35,6 @@ class RefreshInvalid(Unauthorised):
 
 class RefreshReused(Unauthorised):
     """This refresh token was used before: every token of that login is revoked, sign in again."""
-
-
-class AccountGone(Unauthorised):
-    """This account was deleted or disabled."""
 
 
 class TooManyAttempts(RateLimitExceeded):

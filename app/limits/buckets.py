@@ -41,6 +41,11 @@ class Standing:
     """How long until it allows the next request; 0 where it does now."""
     allowed: bool = True
 
+    @property
+    def effective_s(self) -> float:
+        """How long what remains lasts at the bucket's rate; where nothing does, until something does."""
+        return max(self.remaining * self.window_s / self.limit, self.retry_after_s)
+
 
 def standing(claims: Sequence[Claim], levels: Sequence[float], allowed: bool) -> Standing:
     """Of several buckets, the one that binds first; `levels` are those before the request."""

@@ -1,22 +1,27 @@
 """Tells callers how they stand: `RateLimit` and `RateLimit-Policy`, under /v1 also in OpenAI's words.
 
-The form is that of draft-ietf-httpapi-ratelimit-headers-10.
+The form is that of draft-ietf-httpapi-ratelimit-headers-11 (May 2026). Its section 8.5 is why `t` is not the
+time until the bucket is full: `r=20;t=0` would invite to twenty requests at once, and again.
 """
 
 import math
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from app.asgi import HttpLayer
 from app.limits.buckets import Standing
 
 
 def fields(standing: Standing) -> dict[str, str]:
-    """`r` requests remain; in `t` seconds the whole quota `q` is there, which takes `w` from nothing."""
+    """`r` requests remain, for the next `t` seconds; the whole quota `q` comes back within `w`.
+
+    Of a refusal `t` ends no later than `Retry-After` (section 6).
+    """
     name = f'"{standing.policy}"'
     return {
         "RateLimit-Policy": f"{name};q={standing.limit};w={math.ceil(standing.window_s)}",
-        "RateLimit": f"{name};r={standing.remaining};t={math.ceil(standing.reset_s)}",
+        "RateLimit": f"{name};r={standing.remaining};t={math.ceil(standing.effective_s)}",
     }
 
 
@@ -40,16 +45,10 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{left}s" if minutes else f"{left}s"
 
 
-class RateLimitHeaders:
+class RateLimitHeaders(HttpLayer):
     """On every answer, also errors and streams, of a request that was charged."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
 
         async def told(message: Message) -> None:

@@ -60,7 +60,7 @@ def test_the_bucket_that_binds_first_is_told() -> None:
     assert (found.policy, found.limit, found.remaining) == ("address-reading", 100, 2)
     assert fields(found) == {
         "RateLimit-Policy": '"address-reading";q=100;w=100',
-        "RateLimit": '"address-reading";r=2;t=98',
+        "RateLimit": '"address-reading";r=2;t=2',
     }
 
 
@@ -68,6 +68,7 @@ def test_a_refusal_says_how_long_to_wait_for_all_that_is_missing() -> None:
     slow = Claim("address-reading", "office", Rate(burst=2, per_minute=6))
     found = standing([claim(), slow], [0.9, 0.5], allowed=False)
     assert (found.policy, found.retry_after_s) == ("address-reading", 5.0)
+    assert fields(found)["RateLimit"] == '"address-reading";r=0;t=5', "no later than Retry-After"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Metrics: declared once, bounded labels, nothing counted that was not committed."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
+from models.llm.errors import Reason
 from monitoring import instruments, metrics
 from monitoring.instruments import DECLARED, OTHER, Declaration, Values
 from monitoring.prometheus import PrometheusClient
@@ -42,6 +44,12 @@ def client() -> Iterator[PrometheusClient]:
 
 def test_every_metric_of_the_design_is_declared() -> None:
     assert set(DECLARED) >= OF_THE_ISSUE
+
+
+def test_every_way_an_attempt_can_end_is_an_outcome() -> None:
+    """Else it would be counted as `other`."""
+    ways = {*get_args(Reason), "answered", "abandoned"}
+    assert set(metrics.LLM_REQUEST.declaration.labels["outcome"].fixed) == ways
 
 
 def test_nothing_is_declared_twice() -> None:

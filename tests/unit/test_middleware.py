@@ -50,7 +50,7 @@ def app() -> FastAPI:
     app.add_middleware(BodyLimit, limit=100)
     app.add_middleware(Admission, limit=2)
     app.add_middleware(LastResort)
-    app.add_middleware(RequestId)
+    app.add_middleware(RequestId, address=lambda scope: "10.0.0.1")
     return app
 
 
