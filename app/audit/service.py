@@ -80,7 +80,7 @@ def _out(entry: Entry, link: Link | None) -> AuditEntry:
         api_key=entry.api_key,
         address=entry.address,
         cause=entry.cause,
-        action=entry.action,  # type: ignore[arg-type]  # the table's CHECK has the same words
+        action=entry.action,
         object=entry.object,
         object_id=entry.object_id,
         change=change,

@@ -6,7 +6,6 @@ from typing import Any
 from app import db
 from app.audit import service
 from app.audit.verification import Verification
-from tests import factories
 
 
 async def entries(pool: db.Pool, **wanted: str) -> list[dict[str, Any]]:
@@ -25,7 +24,7 @@ async def verified(pool: db.Pool, known: dict[int, bytes] | None = None) -> Veri
 async def rename(pool: db.Pool, times: int) -> None:
     """Make the queue `accounts`, then change it in `times` transactions."""
     async with db.transaction(pool) as conn:
-        await factories.queue(conn, "accounts")
+        await conn.execute("INSERT INTO queues (name) VALUES ('accounts') ON CONFLICT DO NOTHING")
     for n in range(times):
         async with db.transaction(pool) as conn:
             await conn.execute("UPDATE queues SET description = $1", f"No. {n} of {times}")

@@ -171,9 +171,9 @@ async def test_the_log_is_only_appended_to(pool: db.Pool, sealer: Sealer) -> Non
                     await conn.execute(statement)
 
 
-async def test_pages_by_object_actor_time_and_action(
-    browser: Browser, pool: db.Pool, sealer: Sealer, ten: None
-) -> None:
+async def test_pages_by_object_actor_time_and_action(browser: Browser, pool: db.Pool, sealer: Sealer) -> None:
+    await rename(pool, 9)
+    await sealer.once()
     async with db.transaction(pool) as conn:
         admin = await factories.person(conn, "admin")
     client = browser(admin)
