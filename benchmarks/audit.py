@@ -4,7 +4,7 @@
 
 On the home's embedded PostgreSQL, or what DATABASE_URL names, in a database of its own. Mutations start on a
 fixed clock, whether or not earlier ones are done, and are timed from when they should have started: a queue
-shows as latency. With and without the sealer alternate every `WINDOW_S`: what else the machine does meets both.
+shows as latency. With and without the sealer alternate every `WINDOW_S`: what the machine does meets both.
 """
 
 import argparse
@@ -123,7 +123,7 @@ async def head(pool: db.Pool) -> int:
 
 
 async def price(pool: db.Pool, rounds: int = 400) -> dict[str, float]:
-    """Microseconds (median): BEGIN and COMMIT with and without an actor, one UPDATE with and without the trigger."""
+    """Microseconds (median): BEGIN and COMMIT without and with an actor, an UPDATE without and with the trigger."""
     async with pool.acquire() as conn:
         said = BY.statement
         spent: dict[str, list[float]] = {
