@@ -123,7 +123,7 @@ async def head(pool: db.Pool) -> int:
 
 
 async def price(pool: db.Pool, rounds: int = 400) -> dict[str, float]:
-    """Microseconds (median): BEGIN and COMMIT without and with an actor, an UPDATE without and with the trigger."""
+    """Median microseconds: BEGIN and COMMIT without and with an actor, an UPDATE without and with trigger."""
     async with pool.acquire() as conn:
         said = BY.statement
         spent: dict[str, list[float]] = {
