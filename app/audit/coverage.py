@@ -21,6 +21,7 @@ EXEMPT: Final[Mapping[str, str]] = {
     "budget_pots": "what answers cost, several writes an answer; the budgets are audited",
     "budget_reservations": "estimates of answers under way",
     "triage_decisions": "what the model said of a ticket; what became of it is the ticket's audited change",
+    "triage_questions": "what an LLM was asked about tickets; what became of those is their audited change",
     "triage_drift": "statistics, computed again every hour",
 }
 """By table. Of `jobs` replays and removals are audited, not leases and retries."""
