@@ -9,8 +9,8 @@ from ray.serve.handle import DeploymentHandle
 
 from app import db, figures
 from app.analytics import jobs as analytics
-from app.chat import jobs as chat
 from app.audit.sealer import Sealer
+from app.chat import jobs as chat
 from app.events.relay import Relay
 from app.events.sinks.invalidator import Invalidator
 from app.jobs import housekeeping

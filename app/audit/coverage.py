@@ -22,6 +22,9 @@ EXEMPT: Final[Mapping[str, str]] = {
     "budget_reservations": "estimates of answers under way",
     "triage_decisions": "what the model said of a ticket; what became of it is the ticket's audited change",
     "triage_questions": "what an LLM was asked about tickets; what became of those is their audited change",
+    "ledger_conversations": "computed from audited messages, at every answer; the ledger itself is append-only",
+    "sla_results": "computed when a clock ends; what the analytics count",
+    "analytics_refreshes": "when views were computed last",
     "triage_drift": "statistics, computed again every hour",
 }
 """By table. Of `jobs` replays and removals are audited, not leases and retries."""
