@@ -22,7 +22,7 @@ EXEMPT: Final[Mapping[str, str]] = {
     "budget_reservations": "estimates of answers under way",
     "triage_decisions": "what the model said of a ticket; what became of it is the ticket's audited change",
     "triage_questions": "what an LLM was asked about tickets; what became of those is their audited change",
-    "ledger_conversations": "computed from audited messages, at every answer; the ledger itself is append-only",
+    "ledger_conversations": "computed from audited messages at every answer; the ledger is append-only",
     "sla_results": "computed when a clock ends; what the analytics count",
     "analytics_refreshes": "when views were computed last",
     "triage_drift": "statistics, computed again every hour",
