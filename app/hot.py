@@ -7,7 +7,7 @@ where it is written after. Stamps are random: one that Redis evicted never comes
 Who changes something stamps at once. For those who died between a commit and its stamp, and for jobs, the
 Worker follows the log of events (`Invalidator`) and says how far it has come: a mark that Redis lets expire
 `FRESH_S` after the log was read. Without the mark nothing is answered from here: with the Worker or Redis
-away reads are slower, and as fresh as ever.
+away reads are slower, and as fresh as ever. Values are sealed (`app.vault.passing`).
 """
 
 import asyncio
@@ -20,6 +20,9 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from app.cache import DOWN
+from app.encryption import DataKey
+from app.vault import passing
+from app.vault.passing import PassingKey
 from monitoring import metrics
 
 FRESH_S = 0.9
@@ -48,8 +51,9 @@ class Figures:
 class HotReads:
     """Values are bytes; Redis' own memory limit and eviction decide how many there are."""
 
-    def __init__(self, redis: "Redis", ttl_s: float = 300.0) -> None:
+    def __init__(self, redis: "Redis", key: PassingKey, ttl_s: float = 300.0) -> None:
         self._redis = redis
+        self._key = key
         self._ttl_ms = int(ttl_s * 1000)
         self._away_until = 0.0
         self._under_way: dict[tuple[str, bytes], asyncio.Task[bytes]] = {}
@@ -58,7 +62,8 @@ class HotReads:
     async def read(self, key: str, tags: Sequence[str], load: Callable[[], Awaitable[bytes]]) -> bytes:
         """The kept value of `key`, or what `load` finds, which is kept for who asks next."""
         metrics.CACHE_REQUESTS.add(cache="hot")
-        found = await self._look(key, tags)
+        seal = await self._key.known()
+        found = await self._look(key, tags, seal)
         if found is None:
             self.figures.skipped += 1
             return await load()
@@ -70,19 +75,21 @@ class HotReads:
             self._hit()
             return await asyncio.shield(task)
         self.figures.misses += 1
-        return await self._load(key, stamps, load)
+        return await self._load(key, stamps, load, seal)
 
     def _hit(self) -> None:
         self.figures.hits += 1
         metrics.CACHE_HITS.add(cache="hot")
 
-    async def _load(self, key: str, stamps: bytes, load: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def _load(
+        self, key: str, stamps: bytes, load: Callable[[], Awaitable[bytes]], seal: DataKey
+    ) -> bytes:
         """Once for all who ask at this moment. Who asks after a change has other stamps, and loads anew."""
 
         async def loaded() -> bytes:
             try:
                 value = await load()
-                await self._keep(key, stamps, value)
+                await self._keep(key, stamps, passing.seal(seal, key, value))
                 return value
             finally:
                 del self._under_way[key, stamps]
@@ -101,7 +108,7 @@ class HotReads:
             except DOWN:
                 self._away_until = time.monotonic() + AWAY_S
 
-    async def _look(self, key: str, tags: Sequence[str]) -> tuple[bytes | None, bytes] | None:
+    async def _look(self, key: str, tags: Sequence[str], seal: DataKey) -> tuple[bytes | None, bytes] | None:
         """The entry, if it counts, and the stamps to keep a new one with; `None`: do without."""
         if time.monotonic() < self._away_until:
             return None
@@ -120,7 +127,8 @@ class HotReads:
         if len(known) < len(names):
             return None
         head = b",".join(known) + b"\n"
-        return (entry[len(head) :] if entry and entry.startswith(head) else None), head
+        counts = entry is not None and entry.startswith(head)
+        return (passing.open_(seal, key, entry[len(head) :]) if entry and counts else None), head
 
     async def _first_stamps(self, names: Sequence[str]) -> list[bytes | None]:
         async with self._redis.pipeline(transaction=False) as pipeline:

@@ -19,6 +19,7 @@ from app.events.sinks import invalidator
 from app.hot import HotReads
 from app.usage.budgets import Book
 from app.usage.recorder import Recorder
+from app.vault.passing import PassingKey
 from config.environment import Environment
 from config.lineup import Provider
 from config.profile import Profile
@@ -64,7 +65,7 @@ class State:
         self.usage = Recorder(self.pool)
         self.budgets = Book(self.pool)
         self.feed = Feed(self.pool, self.profile.events)
-        self.hot = HotReads(self.redis)
+        self.hot = HotReads(self.redis, PassingKey(self.pool))
 
     async def read(
         self,

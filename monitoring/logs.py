@@ -1,7 +1,8 @@
 """Logs as JSON lines on standard error, which Ray keeps in a file for each replica.
 
 Every line says which request, trace, user and deployment it belongs to, as far as there is one; personal data
-is masked. What other libraries log through `logging` leaves by the same door.
+is masked, also what an error's message quotes (`failures`). What other libraries log through `logging` leaves
+by the same door.
 """
 
 import logging
@@ -14,7 +15,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from monitoring import tracing
+from monitoring import failures, tracing
 from monitoring.masking import mask, masked
 
 DEFAULT_LEVEL = "INFO"
@@ -119,7 +120,7 @@ def _shared(always: Mapping[str, str]) -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(failures.rendered),
         identify,
         _mask,
     ]

@@ -4,6 +4,7 @@ A replay reads as much as the asker may read today, with what was said before in
 under /v1 have only themselves. It is neither kept nor shown to the asker, and no budget pays for it.
 """
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, cast
 from uuid import UUID
@@ -41,7 +42,7 @@ async def page(
 ) -> tuple[list[KeptAnswer], UUID | None]:
     _only_for_admins(who)
     found = await llm.kept_answers(conn, before, limit + 1, outcome=outcome, helpful=helpful)
-    return found[:limit], found[limit - 1].id if len(found) > limit else None
+    return await _judged(conn, found[:limit]), found[limit - 1].id if len(found) > limit else None
 
 
 async def get(conn: db.Connection, who: Identity, answer_id: UUID) -> KeptAnswer:
@@ -49,7 +50,17 @@ async def get(conn: db.Connection, who: Identity, answer_id: UUID) -> KeptAnswer
     found = await llm.kept_answer(conn, answer_id)
     if found is None:
         raise KeptAnswerNotFound
-    return found
+    [answer] = await _judged(conn, [found])
+    return answer
+
+
+async def _judged(conn: db.Connection, answers: Sequence[KeptAnswer]) -> list[KeptAnswer]:
+    """With what their readers said of them."""
+    said = await chat.comments(conn, [each.message_id for each in answers if each.message_id])
+    return [
+        each.model_copy(update={"comment": said.get(each.message_id) if each.message_id else None})
+        for each in answers
+    ]
 
 
 async def replay(state: State, who: Identity, answer_id: UUID) -> Replayed:

@@ -1,4 +1,7 @@
-"""Every SQL statement that touches solved cases, their links and the weights learnt from them."""
+"""Every SQL statement that touches solved cases, their links and the weights learnt from them.
+
+Questions are sealed (`sealed`).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +10,9 @@ from uuid import UUID
 import asyncpg
 
 from app.cases.schemas import Case, Confirmed, Imported, Subject, Via
+from app.cases.sealed import OWNER, QUESTION
 from app.db import Connection
+from app.vault import service as vault
 from models.retrieval.cases import Standing
 
 LINKS = """
@@ -16,7 +21,7 @@ LINKS = """
                            ORDER BY l.created_at, l.article_id), '[]')
    FROM case_links l JOIN articles a ON a.id = l.article_id WHERE l.case_id = c.id) AS articles
 """
-CASE = f"c.id, c.question, c.ticket_id, c.message_id, c.confirmed_at, c.created_at, {LINKS}"
+CASE = f"c.id, c.question, {OWNER} AS owner, c.ticket_id, c.message_id, c.confirmed_at, c.created_at, {LINKS}"
 COUNTS = """
 c.confirmed_at IS NOT NULL
 AND EXISTS (SELECT FROM case_links l WHERE l.case_id = c.id AND l.revoked_at IS NULL)
@@ -34,7 +39,7 @@ async def upsert_for_ticket(
         """,
         ticket_id,
         customer_id,
-        question,
+        await QUESTION.seal(conn, customer_id, question),
         list(audiences),
     )
     return found
@@ -51,14 +56,17 @@ async def upsert_for_answer(
         """,
         message_id,
         customer_id,
-        question,
+        await QUESTION.seal(conn, customer_id, question),
         list(audiences),
     )
     return found
 
 
 async def add_imported(conn: Connection, cases: Sequence[Imported], audiences: Sequence[str]) -> None:
-    """Confirmed cases from elsewhere, in the order of their ids; one that is there already stays."""
+    """Confirmed cases from elsewhere, in the order of their ids; one that is there already stays.
+
+    They may be many: the Worker seals them.
+    """
     await conn.execute(
         """
         WITH given AS (
@@ -66,7 +74,7 @@ async def add_imported(conn: Connection, cases: Sequence[Imported], audiences: S
               FROM jsonb_to_recordset($1) AS r (key text, question text, articles uuid[])
         ), added AS (
             INSERT INTO solved_cases (imported, question, audiences, confirmed_at)
-            SELECT key, question, $2, now() FROM given
+            SELECT key, '\\x00'::bytea || convert_to(question, 'UTF8'), $2, now() FROM given
             ON CONFLICT (imported) DO NOTHING
             RETURNING id, imported
         )
@@ -131,11 +139,11 @@ async def delete(conn: Connection, case_id: UUID) -> bool:
 
 
 async def of_ticket(conn: Connection, ticket_id: UUID) -> Case | None:
-    row = await conn.fetchrow(
+    rows = await conn.fetch(
         f"SELECT {CASE} FROM solved_cases c WHERE c.ticket_id = $1",  # noqa: S608
         ticket_id,
     )
-    return Case(**row) if row else None
+    return next(iter(await _cases(conn, rows)), None)
 
 
 async def of_answer(conn: Connection, message_id: UUID) -> UUID | None:
@@ -144,8 +152,8 @@ async def of_answer(conn: Connection, message_id: UUID) -> UUID | None:
 
 
 async def get(conn: Connection, case_id: UUID) -> Case | None:
-    row = await conn.fetchrow(f"SELECT {CASE} FROM solved_cases c WHERE c.id = $1", case_id)  # noqa: S608
-    return Case(**row) if row else None
+    rows = await conn.fetch(f"SELECT {CASE} FROM solved_cases c WHERE c.id = $1", case_id)  # noqa: S608
+    return next(iter(await _cases(conn, rows)), None)
 
 
 async def page(conn: Connection, before: UUID | None, limit: int) -> list[Case]:
@@ -158,7 +166,16 @@ async def page(conn: Connection, before: UUID | None, limit: int) -> list[Case]:
         before,
         limit,
     )
-    return [Case(**row) for row in rows]
+    return await _cases(conn, rows)
+
+
+async def _cases(conn: Connection, rows: Sequence["asyncpg.Record"]) -> list[Case]:
+    return [Case(**row) for row in await _opened(conn, rows)]
+
+
+async def _opened(conn: Connection, rows: Sequence["asyncpg.Record"]) -> list[dict[str, Any]]:
+    """Rows with `question` and its `owner`."""
+    return await vault.open_rows(conn, rows, {"question": (QUESTION, "owner")})
 
 
 async def shown(conn: Connection, case_ids: Sequence[UUID], audiences: frozenset[str]) -> dict[UUID, Case]:
@@ -171,7 +188,7 @@ async def shown(conn: Connection, case_ids: Sequence[UUID], audiences: frozenset
         list(case_ids),
         list(audiences),
     )
-    return {row["id"]: Case(**row) for row in rows}
+    return {case.id: case for case in await _cases(conn, rows)}
 
 
 async def links(
@@ -195,29 +212,35 @@ async def links(
 
 
 async def subject(conn: Connection, case_id: UUID) -> Subject | None:
-    row = await conn.fetchrow(
-        f"SELECT c.id, c.question, c.audiences, {COUNTS} AS counts FROM solved_cases c WHERE c.id = $1",  # noqa: S608
+    rows = await conn.fetch(
+        f"""
+        SELECT c.id, {OWNER} AS owner, c.question, c.audiences, {COUNTS} AS counts
+          FROM solved_cases c WHERE c.id = $1
+        """,  # noqa: S608
         case_id,
     )
-    return _subject(row) if row else None
+    return next(iter(await _subjects(conn, rows)), None)
 
 
 async def unindexed(conn: Connection, collection: str, limit: int) -> list[Subject]:
     """Cases that count and that this collection does not have yet, oldest first."""
     rows = await conn.fetch(
         f"""
-        SELECT c.id, c.question, c.audiences, true AS counts FROM solved_cases c
+        SELECT c.id, {OWNER} AS owner, c.question, c.audiences, true AS counts FROM solved_cases c
          WHERE c.indexed_in IS DISTINCT FROM $1 AND {COUNTS}
          ORDER BY c.id LIMIT $2
         """,  # noqa: S608
         collection,
         limit,
     )
-    return [_subject(row) for row in rows]
+    return await _subjects(conn, rows)
 
 
-def _subject(row: "asyncpg.Record") -> Subject:
-    return Subject(row["id"], row["question"], tuple(row["audiences"]), row["counts"])
+async def _subjects(conn: Connection, rows: Sequence["asyncpg.Record"]) -> list[Subject]:
+    return [
+        Subject(row["id"], row["question"], tuple(row["audiences"]), row["counts"])
+        for row in await _opened(conn, rows)
+    ]
 
 
 async def set_indexed(conn: Connection, case_ids: Sequence[UUID], collection: str | None) -> None:
@@ -238,16 +261,17 @@ async def forget_index(conn: Connection, collection: str) -> None:
 
 async def confirmed(conn: Connection, limit: int) -> list[Confirmed]:
     rows = await conn.fetch(
-        """
-        SELECT c.id, c.question, array_agg(l.article_id) AS articles
+        f"""
+        SELECT c.id, {OWNER} AS owner, c.question, array_agg(l.article_id) AS articles
           FROM solved_cases c JOIN case_links l ON l.case_id = c.id AND l.revoked_at IS NULL
          WHERE c.confirmed_at IS NOT NULL
          GROUP BY c.id ORDER BY c.id DESC LIMIT $1
-        """,
+        """,  # noqa: S608
         limit,
         timeout=60,
     )
-    return [Confirmed(row["id"], row["question"], tuple(row["articles"])) for row in reversed(rows)]
+    found = await _opened(conn, rows)
+    return [Confirmed(row["id"], row["question"], tuple(row["articles"])) for row in reversed(found)]
 
 
 async def standing(conn: Connection, index: str) -> Standing:

@@ -1,33 +1,51 @@
-"""Every SQL statement that touches conversations, and their messages."""
+"""Every SQL statement that touches conversations, and their messages. What is said is sealed (`sealed`)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.chat.schemas import Conversation, Message
-from app.db import Connection
+import asyncpg
 
-CONVERSATION = "id, title, ticket_id, created_at, updated_at"
-MESSAGE = "id, author, content, citations, outcome, sources, created_at"
+from app.chat.schemas import Conversation, Message
+from app.chat.sealed import COMMENT, CONTENT, TITLE
+from app.db import Connection
+from app.vault import service as vault
+
+CONVERSATION = "id, user_id, title, ticket_id, created_at, updated_at"
+MESSAGE = """
+m.id, m.author, m.content, m.citations, m.outcome, m.sources, m.created_at, c.user_id
+  FROM messages m JOIN conversations c ON c.id = m.conversation_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A conversation and whose it is."""
+
+    conversation: Conversation
+    user_id: UUID
 
 
 async def add(conn: Connection, user_id: UUID, title: str) -> Conversation:
     row = await conn.fetchrow(
         f"INSERT INTO conversations (user_id, title) VALUES ($1, $2) RETURNING {CONVERSATION}",  # noqa: S608
         user_id,
-        title,
+        await TITLE.seal(conn, user_id, title),
     )
     assert row  # noqa: S101
-    return Conversation(**row)
+    return Conversation(**{**row, "title": title})
 
 
-async def get(conn: Connection, conversation_id: UUID) -> tuple[Conversation, UUID] | None:
-    """The conversation and whose it is."""
+async def get(conn: Connection, conversation_id: UUID) -> Owned | None:
     row = await conn.fetchrow(
-        f"SELECT {CONVERSATION}, user_id FROM conversations WHERE id = $1",  # noqa: S608
+        f"SELECT {CONVERSATION} FROM conversations WHERE id = $1",  # noqa: S608
         conversation_id,
     )
-    return (Conversation(**row), row["user_id"]) if row else None
+    if row is None:
+        return None
+    [conversation] = await _conversations(conn, [row])
+    return Owned(conversation, row["user_id"])
 
 
 async def lock(conn: Connection, conversation_id: UUID) -> None:
@@ -63,7 +81,12 @@ async def page(conn: Connection, user_id: UUID, before: UUID | None, limit: int)
         before,
         limit,
     )
-    return [Conversation(**row) for row in rows]
+    return await _conversations(conn, rows)
+
+
+async def _conversations(conn: Connection, rows: Sequence["asyncpg.Record"]) -> list[Conversation]:
+    opened = await vault.open_rows(conn, rows, {"title": (TITLE, "user_id")})
+    return [Conversation(**row) for row in opened]
 
 
 async def add_message(
@@ -77,9 +100,10 @@ async def add_message(
     sources: Sequence[UUID] = (),
     outcome: str | None = None,
 ) -> UUID:
+    owner = await conn.fetchval("SELECT user_id FROM conversations WHERE id = $1", conversation_id)
     added: UUID = await conn.fetchval(
         """
-        WITH touched AS (UPDATE conversations SET updated_at = now() WHERE id = $1)
+        WITH touched AS (UPDATE conversations SET updated_at = now(), emptied_at = NULL WHERE id = $1)
         INSERT INTO messages (id, conversation_id, author, content, citations, outcome, sources)
         VALUES (coalesce($2, uuidv7()), $1, $3, $4, $5, $6, $7)
         RETURNING id
@@ -87,7 +111,7 @@ async def add_message(
         conversation_id,
         message_id,
         author,
-        content,
+        await CONTENT.seal(conn, owner, content),
         list(citations),
         outcome,
         list(sources),
@@ -104,45 +128,51 @@ async def next_id(conn: Connection) -> UUID:
 async def messages(conn: Connection, conversation_id: UUID, after: UUID | None, limit: int) -> list[Message]:
     rows = await conn.fetch(
         f"""
-        SELECT {MESSAGE} FROM messages
-         WHERE conversation_id = $1 AND ($2::uuid IS NULL OR id > $2)
-         ORDER BY id LIMIT $3
-        """,  # noqa: S608
+        SELECT {MESSAGE}
+         WHERE m.conversation_id = $1 AND ($2::uuid IS NULL OR m.id > $2)
+         ORDER BY m.id LIMIT $3
+        """,
         conversation_id,
         after,
         limit,
     )
-    return [Message(**row) for row in rows]
+    return await _messages(conn, rows)
 
 
 async def last_messages(conn: Connection, conversation_id: UUID, limit: int) -> list[Message]:
     """The newest `limit` messages, oldest first."""
     rows = await conn.fetch(
-        f"SELECT {MESSAGE} FROM messages WHERE conversation_id = $1 ORDER BY id DESC LIMIT $2",  # noqa: S608
+        f"SELECT {MESSAGE} WHERE m.conversation_id = $1 ORDER BY m.id DESC LIMIT $2",
         conversation_id,
         limit,
     )
-    return [Message(**row) for row in reversed(rows)]
+    return await _messages(conn, rows[::-1])
 
 
 async def said_before(conn: Connection, message_id: UUID, limit: int) -> list[Message]:
     """The newest `limit` messages of its conversation before this one, oldest first."""
     rows = await conn.fetch(
         f"""
-        SELECT {MESSAGE} FROM messages
-         WHERE id < $1 AND conversation_id = (SELECT conversation_id FROM messages WHERE id = $1)
-         ORDER BY id DESC LIMIT $2
+        SELECT {MESSAGE}
+         WHERE m.id < $1 AND m.conversation_id = (SELECT conversation_id FROM messages WHERE id = $1)
+         ORDER BY m.id DESC LIMIT $2
         """,  # noqa: S608
         message_id,
         limit,
     )
-    return [Message(**row) for row in reversed(rows)]
+    return await _messages(conn, rows[::-1])
+
+
+async def _messages(conn: Connection, rows: Sequence["asyncpg.Record"]) -> list[Message]:
+    opened = await vault.open_rows(conn, rows, {"content": (CONTENT, "user_id")})
+    return [Message(**row) for row in opened]
 
 
 async def set_feedback(
     conn: Connection, conversation_id: UUID, message_id: UUID, helpful: bool, comment: str
 ) -> bool:
     """Whether there is such an answer in the conversation; a second verdict replaces the first."""
+    owner = await conn.fetchval("SELECT user_id FROM conversations WHERE id = $1", conversation_id)
     done = await conn.execute(
         """
         INSERT INTO message_feedback (message_id, helpful, comment)
@@ -154,30 +184,46 @@ async def set_feedback(
         conversation_id,
         message_id,
         helpful,
-        comment,
+        await COMMENT.seal(conn, owner, comment),
     )
     return done == "INSERT 0 1"
+
+
+async def comments(conn: Connection, message_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What readers said of these answers, where they judged them."""
+    rows = await conn.fetch(
+        """
+        SELECT f.message_id, f.comment, c.user_id
+          FROM message_feedback f
+          JOIN messages m ON m.id = f.message_id
+          JOIN conversations c ON c.id = m.conversation_id
+         WHERE f.message_id = ANY($1)
+        """,
+        list(message_ids),
+    )
+    opened = await vault.open_rows(conn, rows, {"comment": (COMMENT, "user_id")})
+    return {row["message_id"]: row["comment"] for row in opened}
+
+
+async def asked_before(conn: Connection, conversation_id: UUID, message_id: UUID, limit: int) -> list[str]:
+    """The newest `limit` things the customer said before this message, oldest first."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {MESSAGE}
+         WHERE m.conversation_id = $1 AND m.id < $2 AND m.author = 'customer'
+         ORDER BY m.id DESC LIMIT $3
+        """,
+        conversation_id,
+        message_id,
+        limit,
+    )
+    return [message.content for message in await _messages(conn, rows[::-1])]
 
 
 async def is_owner(conn: Connection, conversation_id: UUID, user_id: UUID) -> bool:
     return bool(
         await conn.fetchval("SELECT user_id = $2 FROM conversations WHERE id = $1", conversation_id, user_id)
     )
-
-
-async def asked_before(conn: Connection, conversation_id: UUID, message_id: UUID, limit: int) -> list[str]:
-    """The newest `limit` things the customer said before this message, oldest first."""
-    rows = await conn.fetch(
-        """
-        SELECT content FROM messages
-         WHERE conversation_id = $1 AND id < $2 AND author = 'customer'
-         ORDER BY id DESC LIMIT $3
-        """,
-        conversation_id,
-        message_id,
-        limit,
-    )
-    return [row["content"] for row in reversed(rows)]
 
 
 async def cited(conn: Connection, message_id: UUID) -> list[UUID]:

@@ -76,9 +76,9 @@ async def start(conn: db.Connection, who: Identity, title: str) -> Conversation:
 async def get(conn: db.Connection, who: Identity, conversation_id: UUID) -> Conversation:
     """The conversation, if it is `who`'s own or `who` is staff."""
     found = await repository.get(conn, conversation_id)
-    if found is None or not (who.is_staff or found[1] == who.id):
+    if found is None or not (who.is_staff or found.user_id == who.id):
         raise ConversationNotFound
-    return found[0]
+    return found.conversation
 
 
 async def page(
@@ -213,6 +213,11 @@ async def _learn(conn: db.Connection, who: Identity, conversation_id: UUID, verd
     question = search_text(asked[-1], asked[:-1]) if asked else ""
     cited = await repository.cited(conn, verdict.message_id)
     await cases.confirm_answer(conn, who, verdict.message_id, question, cited)
+
+
+async def comments(conn: db.Connection, answer_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What readers said of these answers, where they judged them."""
+    return await repository.comments(conn, answer_ids)
 
 
 async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, subject: str | None) -> Ticket:

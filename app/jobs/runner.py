@@ -19,6 +19,7 @@ from app.attribution import Attribution
 from app.jobs import observation, repository
 from app.jobs.schemas import Handler, Job
 from config.profile import JobSettings
+from monitoring.failures import told
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +109,7 @@ class Runner:
 
     async def _record_failure(self, job: Job, error: Exception) -> None:
         """Fenced like the effect: a job that was committed although its answer got lost stays done."""
-        message = f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
+        message = told(error).replace("\x00", "")[:2000]
         try:
             async with db.transaction(self._pool) as conn:
                 if job.attempts >= self._settings.max_attempts:

@@ -1,14 +1,20 @@
-"""Every SQL statement that touches the answers kept."""
+"""Every SQL statement that touches the answers kept. Question and answer are sealed under the asker's key."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from app.db import Connection
 from app.llm.schemas import KeptAnswer
+from app.llm.sealed import ANSWER, OWNER, QUESTION
+from app.vault import service as vault
 
-KEPT = """
-    a.id, message_id, user_id, prompt_version, model, provider, question, answer, outcome, passages, attempts,
-    latency_ms, prompt_tokens, completion_tokens, usage_estimated, cost_usd, a.created_at, helpful, comment
+KEPT = f"""
+    a.id, message_id, user_id, {OWNER} AS owner,
+    prompt_version, model, provider, question, answer, outcome, passages, attempts,
+    latency_ms, prompt_tokens, completion_tokens, usage_estimated, cost_usd, a.created_at, helpful
 """
 
 
@@ -22,6 +28,7 @@ async def keep_answer(
     record: dict[str, Any],
 ) -> None:
     """Keep an answer as it was made; `record` is the data of its `done` event."""
+    sealed = await vault.seal_all(conn, user_id, [(QUESTION, question), (ANSWER, answer)])
     last = record["attempts"][-1] if record["attempts"] else {"provider": "none", "model": "none"}
     await conn.execute(
         """
@@ -35,8 +42,7 @@ async def keep_answer(
         record["prompt_version"],
         last["model"],
         last["provider"],
-        question,
-        answer,
+        *sealed,
         record["outcome"],
         record["passages"],
         record["attempts"],
@@ -64,7 +70,7 @@ async def kept_answers(
         outcome,
         helpful,
     )
-    return [KeptAnswer.model_validate(dict(row)) for row in rows]
+    return await _opened(conn, rows)
 
 
 async def kept_answer(conn: Connection, answer_id: UUID) -> KeptAnswer | None:
@@ -72,7 +78,12 @@ async def kept_answer(conn: Connection, answer_id: UUID) -> KeptAnswer | None:
         f"SELECT {KEPT} FROM ai_responses a LEFT JOIN message_feedback f USING (message_id) WHERE a.id = $1",  # noqa: S608
         answer_id,
     )
-    return KeptAnswer.model_validate(dict(row)) if row else None
+    return (await _opened(conn, [row]))[0] if row else None
+
+
+async def _opened(conn: Connection, rows: Sequence["asyncpg.Record"]) -> list[KeptAnswer]:
+    fields = {"question": (QUESTION, "owner"), "answer": (ANSWER, "owner")}
+    return [KeptAnswer.model_validate(row) for row in await vault.open_rows(conn, rows, fields)]
 
 
 async def recent(conn: Connection, seconds: float) -> dict[str, float]:

@@ -187,5 +187,5 @@ class KeptAnswer(BaseModel):
     usage_estimated: bool
     cost_usd: float
     helpful: bool | None
-    comment: str | None
+    comment: str | None = None
     created_at: datetime

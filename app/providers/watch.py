@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from app import db
 from app.providers import repository
 from config.lineup import Lineup
+from monitoring.failures import told
 
 log = structlog.get_logger(__name__)
 
@@ -44,5 +45,5 @@ class Watch:
             try:
                 await self.look()
             except Exception as error:  # whatever it was, the next look may go well
-                log.warning("cannot look for a new lineup", problem=repr(error))
+                log.warning("cannot look for a new lineup", problem=told(error))
             await asyncio.sleep(every_s)

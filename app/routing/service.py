@@ -178,7 +178,8 @@ async def assign(conn: Connection, ticket: Ticket) -> str | None:
     chosen = best(rank(await _candidates(conn, ticket.queue), need))
     if chosen is None:
         return f"nobody in {ticket.queue} is present and has room"
-    await desk.assign(conn, ticket.id, chosen.candidate.id, score(chosen).model_dump(mode="json"))
+    why = score(chosen).model_dump(mode="json", exclude={"name"})  # kept for good, unlike the agent
+    await desk.assign(conn, ticket.id, chosen.candidate.id, why)
     await repository.mark_assigned(conn, chosen.candidate.id)
     return None
 

@@ -11,7 +11,7 @@ from app.tickets import repository
 from app.tickets.schemas import TicketPatch
 
 TICKET = "ticket"
-PEOPLES_WORDS = {"subject", "custom"}
+PEOPLES_WORDS = {"subject", "custom", "tags"}
 
 
 async def record(

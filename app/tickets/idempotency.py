@@ -24,10 +24,11 @@ async def claim(
     """
     said = f"{type(request).__name__} {place}{request.model_dump_json()}"
     digest = hashlib.sha256(said.encode()).digest()
-    made = await repository.claim_key(conn, user_id, key, digest)
+    hashed = hashlib.sha256(key.encode()).hexdigest()  # a key is a text of its client's
+    made = await repository.claim_key(conn, user_id, hashed, digest)
     if made:
         return made, True
-    before = await repository.claimed(conn, user_id, key, digest)
+    before = await repository.claimed(conn, user_id, hashed, digest)
     if before is None:
         raise KeyReused
     return before, False

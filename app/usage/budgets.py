@@ -19,6 +19,7 @@ from app import db
 from app.errors import ServiceError
 from app.usage import repository
 from app.usage.schemas import Budget
+from monitoring.failures import told
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +60,7 @@ class Book:
             try:
                 await self.look()
             except Exception as error:  # the budgets known last stay in force
-                log.warning("cannot look for budgets", problem=repr(error))
+                log.warning("cannot look for budgets", problem=told(error))
             await asyncio.sleep(EVERY_S)
 
     @asynccontextmanager

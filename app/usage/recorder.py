@@ -12,6 +12,7 @@ import structlog
 from app import db
 from app.usage import repository
 from app.usage.schemas import Use
+from monitoring.failures import told
 
 log = structlog.get_logger(__name__)
 
@@ -49,4 +50,4 @@ class Recorder:
             try:
                 await self.flush()
             except Exception as error:  # whatever it was, they are still there for the next time
-                log.warning("cannot write usage down", problem=repr(error), waiting=len(self._waiting))
+                log.warning("cannot write usage down", problem=told(error), waiting=len(self._waiting))

@@ -14,6 +14,8 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import asyncpg
+
 from app.db import Connection, keys_of
 from app.encryption import DataKey, derived
 from app.errors import Conflict
@@ -70,7 +72,7 @@ async def open_all(conn: Connection, items: Sequence[Item]) -> list[str]:
 
 
 async def open_rows(
-    conn: Connection, rows: Sequence[Mapping[str, Any]], fields: Fields
+    conn: Connection, rows: "Sequence[Mapping[str, Any] | asyncpg.Record]", fields: Fields
 ) -> list[dict[str, Any]]:
     """Rows with some of their columns opened, where they are not null; all at once, as `open_all` does."""
     found = [dict(row) for row in rows]

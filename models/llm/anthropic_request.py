@@ -18,7 +18,7 @@ def translated(request: ChatRequest, *, model: str, max_tokens: int) -> Json:
         return _body(request, model, max_tokens)
     except (AttributeError, KeyError, TypeError) as error:
         detail = f"the messages or tools are not in OpenAI's form: {error!r}"
-        raise ProviderError("rejected", detail, status=400) from error
+        raise ProviderError("rejected", detail, status=400, quotes=True) from error
 
 
 def _body(request: ChatRequest, model: str, max_tokens: int) -> Json:
@@ -98,7 +98,7 @@ def _tool_use(call: Json) -> Json:
         arguments = json.loads(function.get("arguments") or "{}")
     except ValueError as error:
         detail = f"the arguments of the call {call.get('id')!r} are not JSON"
-        raise ProviderError("rejected", detail, status=400) from error
+        raise ProviderError("rejected", detail, status=400, quotes=True) from error
     return {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
 
 

@@ -131,7 +131,7 @@ class ChainCall:
                     yield chunk
             attempt.outcome = "answered"
         except ProviderError as error:
-            attempt.outcome, attempt.error = error.reason, error.detail
+            attempt.outcome, attempt.error = error.reason, error.kept
             raise
         except (asyncio.CancelledError, GeneratorExit):
             attempt.outcome = "abandoned"

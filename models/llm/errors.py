@@ -38,17 +38,25 @@ PASSING: frozenset[Reason] = frozenset({"connect", "rate_limited", "broken"})
 class ProviderError(Exception):
     """A provider failed; `reason` says how, `status` is the HTTP status where there was one.
 
-    `retry_after` is how long the provider asked to be left alone, in seconds.
+    `retry_after` is how long the provider asked to be left alone, in seconds. `quotes`: `detail` is the
+    provider's own words, which may quote the request; the caller sees them, nobody keeps them.
     """
 
     def __init__(
-        self, reason: Reason, detail: str, *, status: int | None = None, retry_after: float | None = None
+        self,
+        reason: Reason,
+        detail: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        quotes: bool = False,
     ) -> None:
         self.reason = reason
         self.detail = detail
         self.status = status
         self.retry_after = retry_after
-        super().__init__(f"{reason}: {detail}")
+        self.kept = f"HTTP status {status}" if quotes and status else None if quotes else detail
+        super().__init__(f"{reason}: {self.kept}" if self.kept else reason)
 
 
 class UnknownModel(LookupError):

@@ -39,7 +39,8 @@ def refused(
     detail = str(error.get("message") or raw)[:500]
     code = error.get("code")
     status = status or (code if isinstance(code, int) else None)
-    return ProviderError(_reason(error, status, detail), detail, status=status, retry_after=retry_after)
+    reason = _reason(error, status, detail)
+    return ProviderError(reason, detail, status=status, retry_after=retry_after, quotes=True)
 
 
 def _reason(error: dict[str, Any], status: int | None, detail: str) -> Reason:

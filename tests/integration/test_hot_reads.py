@@ -17,6 +17,8 @@ from app.events.sinks.invalidator import Invalidator
 from app.hot import HotReads
 from app.tickets import service as tickets
 from app.tickets.schemas import TicketPatch
+from app.vault import passing
+from app.vault.passing import PassingKey
 from config.profile import EventSettings
 from tests import factories
 from tests.integration.brokers import free_port
@@ -48,8 +50,8 @@ async def two() -> bytes:
     return b"two"
 
 
-async def test_what_is_kept_is_answered_until_its_tag_changes(redis: Redis) -> None:
-    reads = HotReads(redis)
+async def test_what_is_kept_is_answered_until_its_tag_changes(pool: db.Pool, redis: Redis) -> None:
+    reads = HotReads(redis, PassingKey(pool))
     await hot.vouch(redis, time.monotonic() + 60)
     assert await reads.read("a", ("x:1", "y"), one) == b"one"
     assert await reads.read("a", ("x:1", "y"), two) == b"one"
@@ -60,8 +62,10 @@ async def test_what_is_kept_is_answered_until_its_tag_changes(redis: Redis) -> N
     assert (reads.figures.hits, reads.figures.misses) == (1, 3)
 
 
-async def test_what_was_read_before_a_change_and_kept_after_it_does_not_count(redis: Redis) -> None:
-    reads = HotReads(redis)
+async def test_what_was_read_before_a_change_and_kept_after_it_does_not_count(
+    pool: db.Pool, redis: Redis
+) -> None:
+    reads = HotReads(redis, PassingKey(pool))
     await hot.vouch(redis, time.monotonic() + 60)
 
     async def slow() -> bytes:
@@ -72,8 +76,8 @@ async def test_what_was_read_before_a_change_and_kept_after_it_does_not_count(re
     assert await reads.read("a", ("x",), two) == b"two"
 
 
-async def test_without_somebody_who_follows_the_log_nothing_is_kept(redis: Redis) -> None:
-    reads = HotReads(redis)
+async def test_without_somebody_who_follows_the_log_nothing_is_kept(pool: db.Pool, redis: Redis) -> None:
+    reads = HotReads(redis, PassingKey(pool))
     assert await reads.read("a", ("x",), one) == b"one"
     assert await reads.read("a", ("x",), two) == b"two"
     assert await redis.dbsize() == 0
@@ -83,9 +87,28 @@ async def test_without_somebody_who_follows_the_log_nothing_is_kept(redis: Redis
     assert await reads.read("a", ("x",), two) == b"two", "the mark ran out"
 
 
-async def test_without_redis_reads_work() -> None:
+async def test_what_is_kept_is_sealed_until_somebody_is_erased(
+    pool: db.Pool, conn: db.Connection, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = HotReads(redis, PassingKey(pool))
+    await hot.vouch(redis, time.monotonic() + 60)
+    assert await reads.read("a", ("x",), one) == b"one"
+    kept = await redis.get(f"{hot.PREFIX}a")
+    assert kept
+    assert b"one" not in kept
+    elsewhere = HotReads(redis, PassingKey(pool))
+    assert await elsewhere.read("a", ("x",), two) == b"one", "replicas share the key"
+    await redis.set(f"{hot.PREFIX}b", kept)
+    assert await elsewhere.read("b", ("x",), two) == b"two", "what was moved does not open"
+    await passing.renew(conn)
+    monkeypatch.setattr(passing, "KNOWN_S", 0.0)
+    assert await HotReads(redis, PassingKey(pool)).read("a", ("x",), two) == b"two"
+    assert await conn.fetchval("SELECT count(*) FROM passing_keys") == 1
+
+
+async def test_without_redis_reads_work(pool: db.Pool) -> None:
     away = cache.connect(f"redis://127.0.0.1:{free_port()}/0", timeout_s=0.3)
-    reads = HotReads(away)
+    reads = HotReads(away, PassingKey(pool))
     started = time.monotonic()
     for _ in range(200):
         assert await reads.read("a", ("x",), one) == b"one"
