@@ -16,6 +16,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import db
+from app.analytics import service as analytics
 from app.auth.tokens import AccessTokens
 from app.jobs import service as jobs
 from app.llm import service as llm
@@ -139,6 +140,8 @@ async def _ask_database(env: Environment, stores: Stores, dsn: str, page: Page) 
                 for kind, due, age, dead in await jobs.waiting(conn)
             ]
             page.figures |= await llm.recent(conn, RECENT_S)
+            day = await analytics.key_figures(conn)
+            page.figures |= {f"day_{name}": value for name, value in day.items() if value is not None}
         admin = await demo.identity(dsn, "admin")
     finally:
         pool.terminate()

@@ -104,6 +104,16 @@ FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "p95_ms": ("an answer, p95", "{:,.0f} ms".format),
     "tokens": ("tokens", "{:,.0f}".format),
     "cost_usd": ("cost", "{:.4f} USD".format),
+    "day_opened": ("inquiries in 24 hours", "{:.0f}".format),
+    "day_deflection_rate": ("settled by the assistant", "{:.0%}".format),
+    "day_resolution_rate": ("resolved, of those that ended", "{:.0%}".format),
+    "day_reopen_rate": ("resolutions that did not last", "{:.0%}".format),
+    "day_hand_off_rate": ("handed over to people", "{:.0%}".format),
+    "day_attainment": ("promises kept", "{:.0%}".format),
+    "day_csat": ("satisfied customers", "{:.0%}".format),
+    "day_cost_usd": ("cost of what ended", "{:.4f} USD".format),
+    "day_cost_per_verified_resolution": ("cost of a resolution", "{:.4f} USD".format),
+    "day_backlog": ("tickets open", "{:.0f}".format),
 }
 
 

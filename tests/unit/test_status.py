@@ -46,7 +46,7 @@ def test_a_page_has_everything_that_was_found(capsys: pytest.CaptureFixture[str]
         ],
         queues=[{"kind": "triage_ticket", "waiting": 12, "oldest_s": 3.5, "dead": 1}],
         providers=[{"name": "openai", "model": "m", "enabled": True, "state": {"circuit": "open"}}],
-        figures={"answers": 12.0, "p95_ms": 6400.0, "cost_usd": 0.0123},
+        figures={"answers": 12.0, "p95_ms": 6400.0, "cost_usd": 0.0123, "day_deflection_rate": 0.417},
         errors=[{"timestamp": "t", "deployment": "Worker", "event": "job failed [/red]"}],
     )
     status.show(page, Console(width=160))
@@ -59,6 +59,7 @@ def test_a_page_has_everything_that_was_found(capsys: pytest.CaptureFixture[str]
         "open",
         "6,400 ms",
         "0.0123 USD",
+        "42%",
         "[/red]",
     ):
         assert part in said
