@@ -31,7 +31,8 @@ class Assistant:
         near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
         judge = RemoteReranker(reranker, name=profile.reranker.name)
         pool = await composition.open_pool(profile, env)
-        chat_models, self.watching = await composition.chat_models(Providers(profile, env, llm), pool)
+        redis = composition.open_redis(profile, env)
+        chat_models, self.watching = await composition.chat_models(Providers(profile, env, llm), pool, redis)
         self.answerer = Answerer(
             retriever=composition.retriever(profile, env, pool, near, judge),
             embedder=near,

@@ -20,6 +20,7 @@ from app.knowledge.library import PostgresLibrary
 from app.knowledge.schemas import Index
 from app.knowledge.stores import open_store
 from app.knowledge.updating import Updater
+from app.providers.hints import Hints
 from app.providers.watch import Watch
 from config.environment import Environment
 from config.profile import Profile
@@ -133,10 +134,13 @@ def case_store(profile: Profile, environment: Environment, embedder: str = "") -
     return MilvusStore(uri, collection, timeout_s=profile.retrieval.timeout_s)
 
 
-async def chat_models(providers: Providers, pool: db.Pool) -> tuple[Catalogue, asyncio.Task[None]]:
-    """The chains of the newest lineup, and what keeps them the newest."""
+async def chat_models(
+    providers: Providers, pool: db.Pool, redis: Redis
+) -> tuple[Catalogue, list[asyncio.Task[None]]]:
+    """The chains of the newest lineup, and what keeps them the newest and their breakers wary."""
     catalogue = providers.catalogue()
     watch = Watch(pool, partial(providers.take_up, catalogue))
     with suppress(db.DatabaseDown):  # begin by the profile's then
         await watch.look()
-    return catalogue, asyncio.create_task(watch.run())
+    hints = Hints(redis, catalogue.breakers)
+    return catalogue, [asyncio.create_task(each.run()) for each in (watch, hints)]

@@ -48,12 +48,13 @@ class Gateway:
         profile, env = self.profile, environment.read()
         pool = await composition.open_pool(profile, env)
         providers = Providers(profile, env, self.llm)
-        chat_models, watching = await composition.chat_models(providers, pool)
+        redis = composition.open_redis(profile, env)
+        chat_models, watching = await composition.chat_models(providers, pool, redis)
         state = State(
             profile=profile,
             environment=env,
             pool=pool,
-            redis=composition.open_redis(profile, env),
+            redis=redis,
             embedder=self.embedder,
             reranker=self.reranker,
             retriever=composition.retriever(profile, env, pool, self.embedder, self.reranker),
@@ -62,7 +63,7 @@ class Gateway:
             triager=self.triager,
             embedding_tokens=counter_for(env.models / profile.embedder.model),
             open_provider=providers.open,
-            background=[watching],
+            background=watching,
         )
         state.background += [asyncio.create_task(each.run()) for each in (state.usage, state.budgets)]
         return state

@@ -50,11 +50,14 @@ class Worker:
         near = RemoteEmbedder(embedder, name=profile.embedder.model, dimensions=profile.embedder.dimensions)
         triager = RemoteTriager(triage)
         self.retraining = Retraining(profile.name)
-        self.chat_models, watching = await composition.chat_models(Providers(profile, env, llm), self.pool)
+        redis = composition.open_redis(profile, env)
+        self.chat_models, watching = await composition.chat_models(
+            Providers(profile, env, llm), self.pool, redis
+        )
         book, settings = Book(self.pool), profile.triage
         asker = Asker(self.chat_models, deadline_s=settings.asking.deadline_s)
         questions = Questions(self.pool, book, asker, settings.asking)
-        self.background = [watching, asyncio.create_task(book.run())]
+        self.background = [*watching, asyncio.create_task(book.run())]
         handlers = {
             **routing.handlers(self.pool, triager, questions, least=settings.abstain_below),
             **chat.handlers(self.pool, triager),
@@ -68,7 +71,7 @@ class Worker:
             **self.retraining.handlers(),
         }
         runner = Runner(self.pool, handlers, profile.jobs)
-        sinks = [composition.sink(profile, env), Invalidator(composition.open_redis(profile, env))]
+        sinks = [composition.sink(profile, env), Invalidator(redis)]
         relays = [Relay(self.pool, sink, profile.events) for sink in sinks]
         sealer = Sealer(self.pool, profile.audit)
         self.stop = asyncio.Event()

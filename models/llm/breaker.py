@@ -1,6 +1,7 @@
 """A circuit breaker: a provider that keeps failing is not asked for a while, then probed.
 
-Lives in one replica and knows only that replica's calls: nothing is shared, so that nothing can be down.
+Lives in one replica and judges by that replica's calls. What other replicas say makes it wary, no more: a
+single failure is then enough. It never opens by hearsay, and needs nobody to be up.
 """
 
 import time
@@ -50,6 +51,18 @@ class Breaker:
         self._opened_at: float | None = None
         self._probing = 0
         self._recovered = 0
+        self._wary_until = 0.0
+
+    @property
+    def open_for_s(self) -> float:
+        """How long no call is let through from now on; 0 where some are."""
+        if self._opened_at is None:
+            return 0.0
+        return max(0.0, self._opened_at + self._tolerance.open_s - self._clock())
+
+    def warn(self, seconds: float) -> None:
+        """Others find it failing: for so long the next failure opens the circuit."""
+        self._wary_until = self._clock() + seconds
 
     @property
     def state(self) -> State:
@@ -118,6 +131,8 @@ class Breaker:
 
     def _is_failing(self) -> bool:
         calls, failures = self.recent
+        if self._clock() < self._wary_until and self._outcomes and self._outcomes[-1][1]:
+            return True
         return calls >= self._tolerance.least_calls and failures >= self._tolerance.failure_rate * calls
 
     def _turn(self, opened_at: float | None) -> None:

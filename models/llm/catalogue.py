@@ -1,8 +1,9 @@
 """Every chat model by name, each with the chain of providers that answers for it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from models.llm.breaker import Breaker
 from models.llm.chain import ChainCall, Deadlines, Link
 from models.llm.errors import UnknownModel
 from models.llm.protocol import ChatRequest, ProviderStatus
@@ -76,6 +77,10 @@ class Catalogue:
             max((link.prompt_price for link in chain), default=0.0),
             max((link.completion_price for link in chain), default=0.0),
         )
+
+    def breakers(self) -> Mapping[str, Breaker]:
+        """By the provider's name."""
+        return {link.provider.name: link.breaker for link in self._links}
 
     async def is_up(self) -> bool:
         return any(await asyncio.gather(*(link.provider.is_up() for link in self._links)))

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
 from app import db
 from app.providers.watch import Watch
@@ -65,7 +66,9 @@ def only(url: str) -> Profile:
 
 
 @pytest.fixture
-async def desk_(desk: FastAPI, pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+async def desk_(
+    desk: FastAPI, pool: db.Pool, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Desk]:
     monkeypatch.setenv(KEY, "secret-of-the-first")
     first, second = Upstream(), Upstream()
     async with AsyncExitStack() as stack:
@@ -74,9 +77,10 @@ async def desk_(desk: FastAPI, pool: db.Pool, monkeypatch: pytest.MonkeyPatch) -
         replicas = []
         for _ in range(2):
             providers = Providers(settings, environment.read(), None)
-            catalogue, watching = await composition.chat_models(providers, pool)
+            catalogue, watching = await composition.chat_models(providers, pool, redis)
             stack.push_async_callback(catalogue.close)
-            stack.callback(watching.cancel)
+            for task in watching:
+                stack.callback(task.cancel)
             replicas.append(catalogue)
         state = desk.state.eservice
         gateway.give(state, replicas[0])

@@ -152,3 +152,25 @@ def test_a_probe_that_nobody_waited_for_makes_room_for_another() -> None:
         with pytest.raises(GeneratorExit), breaker.call():
             raise GeneratorExit
     assert breaker.state == "half_open"
+
+
+def test_a_warned_one_opens_at_its_next_failure_but_not_by_hearsay() -> None:
+    clock = Clock()
+    breaker = Breaker(TOLERANCE, clock=clock)
+    breaker.warn(2)
+    assert breaker.state == "closed"
+    with breaker.call():
+        pass
+    assert breaker.state == "closed"
+    fail(breaker)
+    assert breaker.state == "open"
+    assert breaker.open_for_s == TOLERANCE.open_s
+
+
+def test_a_warning_wears_off() -> None:
+    clock = Clock()
+    breaker = Breaker(TOLERANCE, clock=clock)
+    breaker.warn(2)
+    clock.now = 2
+    fail(breaker)
+    assert breaker.state == "closed"
