@@ -6,13 +6,14 @@
 
 A new key is accepted at once and used `--after` seconds later, when every replica has read it. Prune a file
 of signing keys no sooner than access tokens last; one of key-encryption keys, when nothing is wrapped by the
-old ones any more.
+old ones any more: `python -m deployments.operations keys` knows.
 """
 
 import argparse
 import secrets
 import sys
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def prune(file: Path, *, keep: int) -> list[Key]:
     keys = keyring.read(file)
     current = FixedKeys(keys).current()
     kept = [key for key in keys if key in keys[-keep:] or key.version >= current.version]
+    write_private(file, keyring.written(kept))
+    return [key for key in keys if key not in kept]
+
+
+def forget(file: Path, *, keep: Collection[str]) -> list[Key]:
+    """Forget the keys that are older than the one in use and not named in `keep`; which were forgotten."""
+    keys = keyring.read(file)
+    current = FixedKeys(keys).current()
+    kept = [key for key in keys if key.kid in keep or key.version >= current.version]
     write_private(file, keyring.written(kept))
     return [key for key in keys if key not in kept]
 

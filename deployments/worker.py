@@ -7,7 +7,7 @@ from ray import serve
 from ray.serve.config import AutoscalingContext
 from ray.serve.handle import DeploymentHandle
 
-from app import db, figures
+from app import db, figures, resealing
 from app.analytics import jobs as analytics
 from app.audit.sealer import Sealer
 from app.chat import jobs as chat
@@ -67,6 +67,7 @@ class Worker:
             **watch.handlers(),
             **analytics.handlers(),
             **housekeeping.handlers(profile),
+            **resealing.handlers(self.pool),
             **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),
             **self.retraining.handlers(),
         }

@@ -1,24 +1,49 @@
 """Every SQL statement that touches users, refresh tokens, API keys and identities from elsewhere."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from app.auth.schemas import ApiKey, ApiKeyDraft, Role, User, UserDraft
+import asyncpg
+
+from app.auth import sealed
+from app.auth.schemas import Account, ApiKey, ApiKeyDraft, Role, User, UserDraft
 from app.db import Connection
+from app.vault import service as vault
+from app.vault.service import open_rows
 
 KEY = "id, user_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, created_at"
 ADMINS_LOCK = 0x61_646D_696E  # "admin": who counts administrators waits for who changes them
 COLUMNS = "id, email, name, role::text, password_hash, active, created_at"
 
 
+async def _users(conn: Connection, rows: "Sequence[asyncpg.Record]") -> list[User]:
+    return [User(**row) for row in await open_rows(conn, rows, sealed.OF_USERS)]
+
+
 async def user_by_email(conn: Connection, email: str) -> User | None:
-    row = await conn.fetchrow(f"SELECT {COLUMNS} FROM users WHERE email = lower($1)", email)  # noqa: S608
-    return User(**row) if row else None
+    rows = await conn.fetch(
+        f"""
+        SELECT {COLUMNS} FROM users WHERE email_hash = $1
+        UNION ALL
+        SELECT {COLUMNS} FROM users WHERE get_byte(email, 0) = 0 AND email = $2
+        LIMIT 1
+        """,  # noqa: S608
+        await sealed.email_hash(conn, email),
+        b"\x00" + email.lower().encode(errors="surrogatepass"),
+    )
+    return next(iter(await _users(conn, rows)), None)
 
 
 async def user_by_id(conn: Connection, user_id: UUID) -> User | None:
-    row = await conn.fetchrow(f"SELECT {COLUMNS} FROM users WHERE id = $1", user_id)  # noqa: S608
-    return User(**row) if row else None
+    rows = await conn.fetch(f"SELECT {COLUMNS} FROM users WHERE id = $1", user_id)  # noqa: S608
+    return next(iter(await _users(conn, rows)), None)
+
+
+async def account(conn: Connection, user_id: UUID) -> Account | None:
+    """What every request asks: nobody's name is opened for it."""
+    row = await conn.fetchrow("SELECT id, role::text, active FROM users WHERE id = $1", user_id)
+    return Account(**row) if row else None
 
 
 async def users(conn: Connection, after: UUID | None, limit: int) -> list[User]:
@@ -27,23 +52,64 @@ async def users(conn: Connection, after: UUID | None, limit: int) -> list[User]:
         after,
         limit,
     )
-    return [User(**row) for row in rows]
+    return await _users(conn, rows)
 
 
 async def upsert_user(conn: Connection, email: str, name: str, role: Role, *, language: str = "en") -> UUID:
     """Make the user, or bring name and role up to date; the password stays."""
-    user_id: UUID = await conn.fetchval(
+    known = await user_by_email(conn, email)
+    if known is None:
+        made = await _add(conn, email, name, role, language=language)
+        if made:
+            return made
+        known = await user_by_email(conn, email)
+    assert known  # noqa: S101  # who made it meanwhile has committed: this waited for them
+    await change_user(conn, known.id, name, role, None)
+    return known.id
+
+
+async def _add(
+    conn: Connection,
+    email: str,
+    name: str,
+    role: Role,
+    *,
+    language: str = "en",
+    password_hash: str | None = None,
+) -> UUID | None:
+    """`None` where the address is taken. The id is drawn first: the user's key is made for it."""
+    user_id: UUID = await conn.fetchval("SELECT uuidv7()")
+    texts = [(sealed.EMAIL, email.lower()), (sealed.NAME, name)]
+    added: UUID | None = await conn.fetchval(
         """
-        INSERT INTO users (email, name, role, language) VALUES (lower($1), $2, $3, $4)
-        ON CONFLICT (email) DO UPDATE SET name = excluded.name, role = excluded.role
-        RETURNING id
+        INSERT INTO users (id, email_hash, role, language, password_hash, email, name)
+        VALUES ($1, $2, $3::text::role, $4, $5, $6, $7)
+        ON CONFLICT (email_hash) DO NOTHING RETURNING id
         """,
-        email,
-        name,
+        user_id,
+        await sealed.email_hash(conn, email),
         role,
         language,
+        password_hash,
+        *await vault.seal_all(conn, user_id, texts),
     )
-    return user_id
+    return added
+
+
+async def set_email_hash(conn: Connection, user_id: UUID, email: str) -> None:
+    digest = await sealed.email_hash(conn, email)
+    await conn.execute("UPDATE users SET email_hash = $2 WHERE id = $1", user_id, digest)
+
+
+async def forget(conn: Connection, user_id: UUID) -> None:
+    """What is left of somebody who was erased: nobody can sign in as them, or look for their address."""
+    await conn.execute(
+        """
+        UPDATE users SET email_hash = NULL, password_hash = NULL, active = false WHERE id = $1
+        """,
+        user_id,
+    )
+    await conn.execute("DELETE FROM federated_identities WHERE user_id = $1", user_id)
 
 
 async def role_and_teams(conn: Connection, user_id: UUID) -> tuple[Role, list[str]] | None:
@@ -146,18 +212,10 @@ async def revoke_families(conn: Connection, user_id: UUID) -> None:
 
 async def add_user(conn: Connection, draft: UserDraft, password_hash: str | None) -> User | None:
     """`None` where the address is taken."""
-    row = await conn.fetchrow(
-        f"""
-        INSERT INTO users (email, name, role, password_hash) VALUES (lower($1), $2, $3::text::role, $4)
-        ON CONFLICT (email) DO NOTHING
-        RETURNING {COLUMNS}
-        """,  # noqa: S608
-        draft.email,
-        draft.name,
-        draft.role,
-        password_hash,
-    )
-    return User(**row) if row else None
+    if await user_by_email(conn, draft.email):
+        return None
+    added = await _add(conn, draft.email, draft.name, draft.role, password_hash=password_hash)
+    return await user_by_id(conn, added) if added else None
 
 
 async def change_user(
@@ -166,12 +224,12 @@ async def change_user(
     """Write what is not null; whether there is such a user."""
     done = await conn.execute(
         """
-        UPDATE users SET name = coalesce($2, name), role = coalesce($3::text::role, role),
+        UPDATE users SET name = coalesce($2::bytea, name), role = coalesce($3::text::role, role),
                          active = coalesce($4, active)
          WHERE id = $1
         """,
         user_id,
-        name,
+        None if name is None else await sealed.NAME.seal(conn, user_id, name),
         role,
         active,
     )
@@ -237,12 +295,11 @@ async def keys(conn: Connection, user_id: UUID, before: UUID | None, limit: int)
     return [ApiKey(**row) for row in rows]
 
 
-async def user_of_key(conn: Connection, key_hash: bytes) -> tuple[User, UUID, frozenset[str]] | None:
+async def account_of_key(conn: Connection, key_hash: bytes) -> tuple[Account, UUID, frozenset[str]] | None:
     """Whose key it is, its id and scopes, where key and owner are good; its use is noted to the minute."""
     row = await conn.fetchrow(
         """
-        SELECT u.id, u.email, u.name, u.role::text, u.password_hash, u.active, u.created_at,
-               k.id AS key_id, k.scopes,
+        SELECT u.id, u.role::text, u.active, k.id AS key_id, k.scopes,
                coalesce(k.last_used_at < now() - interval '1 minute', true) AS stale
           FROM api_keys k JOIN users u ON u.id = k.user_id
          WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND u.active
@@ -256,7 +313,7 @@ async def user_of_key(conn: Connection, key_hash: bytes) -> tuple[User, UUID, fr
     key_id, scopes, stale = fields.pop("key_id"), fields.pop("scopes"), fields.pop("stale")
     if stale:
         await conn.execute("UPDATE api_keys SET last_used_at = now() WHERE id = $1", key_id)
-    return User(**fields), key_id, frozenset(scopes)
+    return Account(**fields), key_id, frozenset(scopes)
 
 
 async def revoke_key(conn: Connection, key_id: UUID, owner: UUID | None) -> bool:
@@ -279,16 +336,16 @@ async def revoke_keys(conn: Connection, user_id: UUID) -> None:
 
 
 async def user_of_subject(conn: Connection, issuer: str, subject: str) -> User | None:
-    row = await conn.fetchrow(
+    rows = await conn.fetch(
         """
         SELECT u.id, u.email, u.name, u.role::text, u.password_hash, u.active, u.created_at
           FROM federated_identities f JOIN users u ON u.id = f.user_id
-         WHERE f.issuer = $1 AND f.subject = $2
+         WHERE f.issuer = $1 AND f.subject = ANY($2)
         """,
         issuer,
-        subject,
+        [await sealed.subject_hash(conn, issuer, subject), subject],
     )
-    return User(**row) if row else None
+    return next(iter(await _users(conn, rows)), None)
 
 
 async def link_subject(conn: Connection, issuer: str, subject: str, user_id: UUID) -> None:
@@ -298,6 +355,26 @@ async def link_subject(conn: Connection, issuer: str, subject: str, user_id: UUI
         ON CONFLICT (issuer, subject) DO NOTHING
         """,
         issuer,
-        subject,
+        await sealed.subject_hash(conn, issuer, subject),
         user_id,
     )
+
+
+async def hash_subjects(conn: Connection, limit: int) -> int:
+    """Of those that a migration left as they were, up to `limit`; how many there were."""
+    rows = await conn.fetch(
+        """
+        SELECT issuer, subject FROM federated_identities WHERE left(subject, 5) <> 'hmac:' LIMIT $1
+           FOR UPDATE SKIP LOCKED
+        """,
+        limit,
+    )
+    for row in rows:
+        digest = await sealed.subject_hash(conn, row["issuer"], row["subject"])
+        await conn.execute(
+            "UPDATE federated_identities SET subject = $3 WHERE issuer = $1 AND subject = $2",
+            row["issuer"],
+            row["subject"],
+            digest,
+        )
+    return len(rows)

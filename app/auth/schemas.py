@@ -18,8 +18,9 @@ class Identity:
     """The person behind a request, and the API key they use, if it is one."""
 
     id: UUID
-    email: str
-    name: str
+    email: str | None
+    name: str | None
+    """Both lie sealed, and are opened where somebody signs in; with a request they do not come."""
     role: Role
     key_id: UUID | None = None
     scopes: frozenset[str] | None = None
@@ -39,6 +40,15 @@ class User:
     password_hash: str | None
     active: bool
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What of a user is nobody's secret."""
+
+    id: UUID
+    role: Role
+    active: bool
 
 
 class UserOut(BaseModel):

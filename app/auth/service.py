@@ -16,6 +16,7 @@ from app.errors import AccountGone, Unauthorised
 from app.events import service as events
 from app.limits.buckets import Claim
 from app.limits.limiter import Limiter, RateLimitExceeded
+from app.vault.service import ERASED
 from config.limits import Rate
 
 LONGEST_PASSWORD = 1024
@@ -87,17 +88,17 @@ class Sessions:
         """One indexed statement."""
         if token.startswith(PREFIX):
             async with db.transaction(self._pool) as conn:
-                found = await repository.user_of_key(conn, key_hash(token))
+                found = await repository.account_of_key(conn, key_hash(token))
             if found is None:
                 raise ApiKeyInvalid
-            user, key_id, scopes = found
-            return replace(identity(user), key_id=key_id, scopes=scopes)
+            owner, key_id, scopes = found
+            return Identity(owner.id, None, None, owner.role, key_id, scopes)
         user_id = self.tokens.read(token)
         async with db.connection(self._pool) as conn:
-            known = await repository.user_by_id(conn, user_id)
+            known = await repository.account(conn, user_id)
         if known is None or not known.active:
             raise AccountGone
-        return identity(known)
+        return Identity(known.id, None, None, known.role)
 
     async def sign_in(self, email: str, password: str, address: str) -> TokenPair:
         """No connection is held while the password is checked.
@@ -178,6 +179,19 @@ async def ensure_user(
 async def find(conn: db.Connection, email: str) -> Identity | None:
     user = await repository.user_by_email(conn, email)
     return identity(user) if user else None
+
+
+async def name_of(conn: db.Connection, user_id: UUID) -> str:
+    """What they are called; `ERASED` where nobody can say any more."""
+    user = await repository.user_by_id(conn, user_id)
+    return user.name if user else ERASED
+
+
+async def forget(conn: db.Connection, user_id: UUID) -> None:
+    """What erasing a person means for their account: every login and key ends, nobody finds the address."""
+    await repository.revoke_families(conn, user_id)
+    await repository.revoke_keys(conn, user_id)
+    await repository.forget(conn, user_id)
 
 
 async def known(conn: db.Connection, user_id: UUID) -> Identity | None:

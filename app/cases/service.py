@@ -9,6 +9,7 @@ from uuid import UUID
 
 from app import db
 from app.auth import readers
+from app.auth import service as auth
 from app.auth.schemas import Identity
 from app.cases import repository
 from app.cases.schemas import (
@@ -59,7 +60,7 @@ async def confirm_answer(
     """The customer says that this answer solved it: what it cited solves questions like this one."""
     if not cited or not question.strip():
         return
-    text = masked(question, [who.name])
+    text = masked(question, [await auth.name_of(conn, who.id)])
     case_id = await repository.upsert_for_answer(conn, message_id, who.id, text, _audiences(who))
     await repository.link(conn, case_id, cited, "citation", None)
     await _settle(conn, case_id, confirmed=True)

@@ -3,11 +3,13 @@
 from typing import Any
 from uuid import UUID
 
+from app.auth.sealed import EMAIL
 from app.db import Connection
 from app.providers.schemas import Version
+from app.vault.service import open_rows
 
 LOCK = 0x6C_696E_6575_70  # "lineup": changes take turns
-VERSION = "version, lineup, note, u.email AS made_by, made_at"
+VERSION = "version, lineup, note, u.email AS made_by, made_by AS made_by_id, made_at"
 
 
 async def newest(conn: Connection, than: int = 0) -> tuple[int, dict[str, Any]] | None:
@@ -51,4 +53,5 @@ async def page(conn: Connection, before: int | None, limit: int) -> list[Version
         before,
         limit,
     )
-    return [Version.model_validate(dict(row)) for row in rows]
+    found = await open_rows(conn, rows, {"made_by": (EMAIL, "made_by_id")})
+    return [Version.model_validate(row) for row in found]

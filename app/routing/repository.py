@@ -1,13 +1,14 @@
 """Every SQL statement that touches queues, agents and their skills."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-import asyncpg
-
+from app.auth.sealed import NAME
 from app.db import Connection
 from app.routing.schemas import Agent, AgentPatch, AgentSeed, Queue, QueueSeed, Skill
 from app.routing.scoring import Candidate
+from app.vault.service import open_rows
 
 SKILLS_OF = """
        (SELECT coalesce(jsonb_object_agg(s.skill, s.level), '{}') FROM agent_skills s
@@ -34,10 +35,11 @@ async def agents(conn: Connection) -> list[Agent]:
                ARRAY(SELECT q.name FROM agent_queues aq JOIN queues q ON q.id = aq.queue_id
                       WHERE aq.user_id = a.user_id ORDER BY q.name) AS queues, {SKILLS_OF}
           FROM agents a JOIN users u ON u.id = a.user_id
-         WHERE u.active ORDER BY u.name, a.user_id
+         WHERE u.active
         """  # noqa: S608
     )
-    return [Agent(**row) for row in rows]
+    found = [Agent(**row) for row in await open_rows(conn, rows, {"name": (NAME, "id")})]
+    return sorted(found, key=lambda agent: (agent.name, agent.id))
 
 
 async def skills(conn: Connection) -> list[Skill]:
@@ -74,10 +76,10 @@ async def members(conn: Connection, queue: str) -> list[Candidate]:
         """,  # noqa: S608
         queue,
     )
-    return [_candidate(row) for row in rows]
+    return [_candidate(row) for row in await open_rows(conn, rows, {"name": (NAME, "user_id")})]
 
 
-def _candidate(row: "asyncpg.Record") -> Candidate:
+def _candidate(row: Mapping[str, Any]) -> Candidate:
     return Candidate(
         id=row["user_id"],
         name=row["name"],

@@ -84,9 +84,9 @@ async def add(
             raise UnknownMessage
         internal = internal or of_note
     fields = draft.model_dump() | {"internal": internal}
-    added = Attachment.model_validate(
-        await linked_repository.add_attachment(conn, attachment_id, ticket_id, who.id, fields)
+    added = await linked_repository.add_attachment(
+        conn, attachment_id, ticket_id, ticket.customer.id, who.id, fields
     )
     kind = "attached_internally" if internal else "attached"
-    await history.record(conn, ticket_id, actor(who), kind, {"attachment_id": str(added.id)})
-    return added
+    await history.record(conn, ticket_id, actor(who), kind, {"attachment_id": str(added)})
+    return Attachment.model_validate(await linked_repository.attachment(conn, added))

@@ -22,7 +22,7 @@ async def rate(conn: Connection, who: Identity, ticket_id: UUID, draft: CsatDraf
         raise Forbidden("Only the ticket's customer rates it.")
     if ticket.status not in ENDED:
         raise TicketNotEnded
-    rated = await repository.set_csat(conn, ticket_id, draft)
+    rated = await repository.set_csat(conn, ticket_id, ticket.customer.id, draft)
     await history.record(conn, ticket_id, actor(who), "rated", {"score": draft.score})
     await followers.tell(conn, ticket_id, "changed")
     return rated

@@ -99,3 +99,8 @@ async def unassigned(conn: Connection, queue_ids: Sequence[UUID], limit: int) ->
 async def open_counts(conn: Connection, user_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many tickets that are not ended each of them has; who has none is left out."""
     return await repository.open_counts(conn, user_ids)
+
+
+async def forget(conn: Connection, customer_id: UUID) -> None:
+    """What erasing a person means for their tickets: no word finds them. Their texts go with the key."""
+    await repository.forget_words(conn, customer_id)

@@ -87,7 +87,8 @@ async def merge(conn: Connection, who: Identity, ticket_id: UUID, into_id: UUID)
         or remains.merged_into
     ):
         raise CannotMerge
-    await repository.add_message(conn, into_id, merged.customer.id, merged.body, internal=False)
+    customer = merged.customer.id
+    await repository.add_message(conn, into_id, customer, customer, merged.body, internal=False)
     await linked_repository.move(conn, ticket_id, into_id)
     await repository.set_status(conn, ticket_id, "closed")
     await repository.touch(conn, into_id)

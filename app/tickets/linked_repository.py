@@ -5,13 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Connection
+from app.tickets import sealed
+from app.vault.service import open_rows
 
 
 async def links(conn: Connection, ticket_id: UUID) -> list[dict[str, Any]]:
     """Both directions, oldest first."""
     rows = await conn.fetch(
         """
-        SELECT l.kind, l.direction, l.created_at, t.id AS ticket_id, t.number, t.subject, t.status::text
+        SELECT l.kind, l.direction, l.created_at, t.id AS ticket_id, t.number, t.subject, t.status::text,
+               t.customer_id
           FROM (SELECT kind, 'out' AS direction, created_at, other_id AS named
                   FROM ticket_links WHERE ticket_id = $1
                 UNION ALL
@@ -21,7 +24,7 @@ async def links(conn: Connection, ticket_id: UUID) -> list[dict[str, Any]]:
         """,
         ticket_id,
     )
-    return [dict(row) for row in rows]
+    return await open_rows(conn, rows, {"subject": (sealed.SUBJECT, sealed.MINE)})
 
 
 async def add_link(conn: Connection, ticket_id: UUID, kind: str, other_id: UUID) -> bool:
@@ -57,56 +60,55 @@ async def move(conn: Connection, ticket_id: UUID, into_id: UUID) -> None:
     await conn.execute("INSERT INTO ticket_merges (ticket_id, into_id) VALUES ($1, $2)", ticket_id, into_id)
 
 
+ATTACHMENT = """
+SELECT f.id, f.ticket_id, f.message_id, f.internal, f.name, f.media_type, f.size_bytes,
+       encode(f.sha256, 'hex') AS sha256, f.url, f.created_at, t.customer_id
+  FROM ticket_attachments f JOIN tickets t ON t.id = f.ticket_id
+"""
+
+
 async def add_attachment(
-    conn: Connection, attachment_id: UUID | None, ticket_id: UUID, author_id: UUID, fields: dict[str, Any]
-) -> dict[str, Any]:
-    row = await conn.fetchrow(
+    conn: Connection,
+    attachment_id: UUID | None,
+    ticket_id: UUID,
+    customer_id: UUID,
+    author_id: UUID,
+    fields: dict[str, Any],
+) -> UUID:
+    texts = {sealed.FILE_NAME: fields["name"], sealed.FILE_URL: fields["url"]}
+    added: UUID = await conn.fetchval(
         """
-        INSERT INTO ticket_attachments (ticket_id, author_id, message_id, internal, name, media_type,
-                                        size_bytes, sha256, url, id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), $9, coalesce($10, uuidv7()))
-        RETURNING id, ticket_id, message_id, internal, name, media_type, size_bytes,
-                  encode(sha256, 'hex') AS sha256, url, created_at
+        INSERT INTO ticket_attachments (ticket_id, author_id, message_id, internal, media_type, size_bytes,
+                                        sha256, id, name, url)
+        VALUES ($1, $2, $3, $4, $5, $6, decode($7, 'hex'), coalesce($8, uuidv7()), $9, $10)
+        RETURNING id
         """,
         ticket_id,
         author_id,
         fields["message_id"],
         fields["internal"],
-        fields["name"],
         fields["media_type"],
         fields["size_bytes"],
         fields["sha256"],
-        fields["url"],
         attachment_id,
+        *await sealed.seal(conn, customer_id, texts),
     )
-    if row is None:
-        raise AssertionError("INSERT ... RETURNING has a row")
-    return dict(row)
+    return added
 
 
-async def attachment(conn: Connection, attachment_id: UUID) -> dict[str, Any] | None:
-    row = await conn.fetchrow(
-        """
-        SELECT id, ticket_id, message_id, internal, name, media_type, size_bytes,
-               encode(sha256, 'hex') AS sha256, url, created_at
-          FROM ticket_attachments WHERE id = $1
-        """,
-        attachment_id,
-    )
-    return dict(row) if row else None
+async def attachment(conn: Connection, attachment_id: UUID) -> dict[str, Any]:
+    rows = await conn.fetch(f"{ATTACHMENT} WHERE f.id = $1", attachment_id)
+    [found] = await open_rows(conn, rows, sealed.OF_ATTACHMENTS)
+    return found
 
 
 async def attachments(conn: Connection, ticket_id: UUID, *, internal: bool) -> list[dict[str, Any]]:
     rows = await conn.fetch(
-        """
-        SELECT id, ticket_id, message_id, internal, name, media_type, size_bytes,
-               encode(sha256, 'hex') AS sha256, url, created_at
-          FROM ticket_attachments WHERE ticket_id = $1 AND ($2 OR NOT internal) ORDER BY id LIMIT 500
-        """,
+        f"{ATTACHMENT} WHERE f.ticket_id = $1 AND ($2 OR NOT f.internal) ORDER BY f.id LIMIT 500",
         ticket_id,
         internal,
     )
-    return [dict(row) for row in rows]
+    return await open_rows(conn, rows, sealed.OF_ATTACHMENTS)
 
 
 async def message_is_internal(conn: Connection, ticket_id: UUID, message_id: UUID) -> bool | None:

@@ -1,12 +1,17 @@
-"""Every SQL statement that touches tickets, their messages, events and idempotency keys."""
+"""Every SQL statement that touches tickets, their messages, events and idempotency keys.
+
+What people wrote goes in and comes out as text, and lies there sealed (`sealed`).
+"""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from app.db import Connection
+from app.tickets import sealed, words
 from app.tickets.schemas import (
     Csat,
     CsatDraft,
@@ -20,6 +25,7 @@ from app.tickets.schemas import (
     TicketPatch,
 )
 from app.tickets.states import Status
+from app.vault.service import open_rows
 
 SELECT = """
 SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.name AS queue, t.intent,
@@ -33,7 +39,7 @@ SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.na
                                  WHEN k.since IS NULL THEN 'paused' ELSE 'active' END)
                  ORDER BY k.started_at, k.kind), '[]')
           FROM sla_clocks k WHERE k.ticket_id = t.id) AS sla,
-       (SELECT to_jsonb(s) FROM ticket_csat s WHERE s.ticket_id = t.id) AS csat,
+       (SELECT (s.score, s.comment, s.updated_at) FROM ticket_csat s WHERE s.ticket_id = t.id) AS csat,
        (SELECT m.into_id FROM ticket_merges m WHERE m.ticket_id = t.id) AS merged_into
   FROM tickets t
   JOIN users c ON c.id = t.customer_id
@@ -41,42 +47,67 @@ SELECT t.id, t.number, t.subject, t.body, t.status::text, t.priority::text, q.na
   LEFT JOIN queues q ON q.id = t.queue_id
 """
 
+MESSAGE = """
+SELECT m.id, m.ticket_id, m.internal, m.body, m.created_at, m.author_id, u.name AS author_name, t.customer_id
+  FROM ticket_messages m
+  JOIN users u ON u.id = m.author_id
+  JOIN tickets t ON t.id = m.ticket_id
+"""
 
-def _ticket(row: "asyncpg.Record") -> Ticket:
-    fields = dict(row)
+
+async def _tickets(conn: Connection, rows: "Sequence[asyncpg.Record]") -> list[Ticket]:
+    """The keys of all of them are asked for at once."""
+    found = [dict(row) for row in rows]
+    for fields in found:
+        score, comment, rated_at = fields.pop("csat") or (None, None, None)
+        fields |= {"score": score, "comment": comment, "rated_at": rated_at}
+    return [_ticket(fields) for fields in await open_rows(conn, found, sealed.OF_TICKETS)]
+
+
+def _ticket(fields: dict[str, Any]) -> Ticket:
     assignee_id, assignee_name = fields.pop("assignee_id"), fields.pop("assignee_name")
     customer = Person(id=fields.pop("customer_id"), name=fields.pop("customer_name"))
     assignee = Person(id=assignee_id, name=assignee_name) if assignee_id else None
-    return Ticket(**fields, assignee=assignee, customer=customer)
+    score, comment, rated_at = (fields.pop(name) for name in ("score", "comment", "rated_at"))
+    csat = Csat(score=score, comment=comment, updated_at=rated_at) if score else None
+    fields["custom"] = sealed.custom_of(fields["custom"])
+    return Ticket(**fields, assignee=assignee, customer=customer, csat=csat)
 
 
 async def add(conn: Connection, ticket_id: UUID | None, customer_id: UUID, draft: TicketDraft) -> UUID:
+    texts = {
+        sealed.SUBJECT: draft.subject,
+        sealed.BODY: draft.body,
+        sealed.CUSTOM: sealed.custom_text(draft.custom),
+    }
     added: UUID = await conn.fetchval(
         """
-        INSERT INTO tickets (id, customer_id, subject, body, priority, tags, custom)
-        VALUES (coalesce($1, uuidv7()), $2, $3, $4, $5::text::ticket_priority, $6, $7)
+        INSERT INTO tickets (id, customer_id, priority, tags, search, subject, body, custom)
+        VALUES (coalesce($1, uuidv7()), $2, $3::text::ticket_priority, $4, $5::text::tsvector, $6, $7, $8)
         RETURNING id
         """,
         ticket_id,
         customer_id,
-        draft.subject,
-        draft.body,
         draft.priority,
         draft.tags,
-        draft.custom,
+        await words.indexed(conn, draft.subject, draft.body),
+        *await sealed.seal(conn, customer_id, texts),
     )
     return added
 
 
 async def get(conn: Connection, ticket_id: UUID) -> Ticket | None:
-    row = await conn.fetchrow(f"{SELECT} WHERE t.id = $1", ticket_id)
-    return _ticket(row) if row else None
+    rows = await conn.fetch(f"{SELECT} WHERE t.id = $1", ticket_id)
+    return next(iter(await _tickets(conn, rows)), None)
 
 
 async def texts(conn: Connection, ticket_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
     """Subjects and bodies."""
-    rows = await conn.fetch("SELECT id, subject, body FROM tickets WHERE id = ANY($1)", list(ticket_ids))
-    return {row["id"]: (row["subject"], row["body"]) for row in rows}
+    rows = await conn.fetch(
+        "SELECT id, customer_id, subject, body FROM tickets WHERE id = ANY($1)", list(ticket_ids)
+    )
+    found = await open_rows(conn, rows, sealed.SUBJECT_AND_BODY)
+    return {row["id"]: (row["subject"], row["body"]) for row in found}
 
 
 async def texts_after(
@@ -85,7 +116,7 @@ async def texts_after(
     """Oldest first."""
     rows = await conn.fetch(
         """
-        SELECT id, subject, body FROM tickets
+        SELECT id, customer_id, subject, body FROM tickets
          WHERE ($1::uuid IS NULL OR id > $1) AND (NOT $3 OR triage IS NULL)
          ORDER BY id LIMIT $2
         """,
@@ -93,7 +124,8 @@ async def texts_after(
         limit,
         untriaged,
     )
-    return [(row["id"], row["subject"], row["body"]) for row in rows]
+    found = await open_rows(conn, rows, sealed.SUBJECT_AND_BODY)
+    return [(row["id"], row["subject"], row["body"]) for row in found]
 
 
 async def lock(conn: Connection, ticket_id: UUID) -> Ticket | None:
@@ -114,13 +146,16 @@ async def lock_free(conn: Connection, ticket_ids: Sequence[UUID]) -> list[UUID]:
 
 async def page(conn: Connection, filters: Filters, before: UUID | None, limit: int) -> list[Ticket]:
     """Newest first. Only the filters in use stand in the statement, so that each finds its index."""
+    search = await words.query(conn, filters.q) if filters.q else None
+    if filters.q and search is None:
+        return []
     conditions = {
         "t.customer_id = ${}": filters.customer,
         "t.status = ${}::text::ticket_status": filters.status,
         "t.queue_id = (SELECT id FROM queues WHERE name = ${})": filters.queue,
         "t.priority = ${}::text::ticket_priority": filters.priority,
         "t.assignee_id = ${}": filters.assignee,
-        "t.search @@ websearch_to_tsquery('english', ${})": filters.q,
+        "t.search @@ ${}::text::tsquery": search,
         "t.id < ${}": before,
     }
     used = [(clause, value) for clause, value in conditions.items() if value is not None]
@@ -128,29 +163,47 @@ async def page(conn: Connection, filters: Filters, before: UUID | None, limit: i
     rows = await conn.fetch(
         f"{SELECT} WHERE {where} ORDER BY t.id DESC LIMIT $1", limit, *(value for _, value in used)
     )
-    return [_ticket(row) for row in rows]
+    return await _tickets(conn, rows)
 
 
 async def change(conn: Connection, ticket_id: UUID, patch: TicketPatch, queue_id: UUID | None) -> None:
     """Write the fields of `patch` that are not null."""
+    subject, custom, search = None, None, None
+    if patch.subject is not None or patch.custom is not None:
+        subject, custom, search = await _changed_texts(conn, ticket_id, patch)
     await conn.execute(
         """
         UPDATE tickets
-           SET subject = coalesce($2, subject), priority = coalesce($3::text::ticket_priority, priority),
-               queue_id = coalesce($4, queue_id), tags = coalesce($5, tags), custom = coalesce($6, custom),
-               intent = coalesce($7, intent), sentiment = coalesce($8, sentiment),
+           SET priority = coalesce($2::text::ticket_priority, priority), queue_id = coalesce($3, queue_id),
+               tags = coalesce($4, tags), intent = coalesce($5, intent), subject = coalesce($6, subject),
+               custom = coalesce($7, custom), search = coalesce($8::text::tsvector, search),
+               sentiment = coalesce($9, sentiment),
                version = version + 1, updated_at = now()
          WHERE id = $1
         """,
         ticket_id,
-        patch.subject,
         patch.priority,
         queue_id,
         patch.tags,
-        patch.custom,
         patch.intent,
+        subject,
+        custom,
+        search,
         patch.sentiment,
     )
+
+
+async def _changed_texts(
+    conn: Connection, ticket_id: UUID, patch: TicketPatch
+) -> tuple[bytes | None, bytes | None, str | None]:
+    """Subject and custom fields sealed, and the words of the ticket; those that stay are `None`."""
+    rows = await conn.fetch("SELECT customer_id, body FROM tickets WHERE id = $1", ticket_id)
+    [row] = await open_rows(conn, rows, {"body": (sealed.BODY, sealed.MINE)})
+    custom = None if patch.custom is None else sealed.custom_text(patch.custom)
+    texts = {sealed.SUBJECT: patch.subject, sealed.CUSTOM: custom}
+    search = await words.indexed(conn, patch.subject, row["body"]) if patch.subject is not None else None
+    subject, custom_sealed = await sealed.seal(conn, row["customer_id"], texts)
+    return subject, custom_sealed, search
 
 
 async def set_status(conn: Connection, ticket_id: UUID, status: Status) -> None:
@@ -217,21 +270,19 @@ async def is_staff(conn: Connection, user_id: UUID) -> bool:
     return bool(found)
 
 
-async def set_csat(conn: Connection, ticket_id: UUID, draft: CsatDraft) -> Csat:
-    row = await conn.fetchrow(
+async def set_csat(conn: Connection, ticket_id: UUID, customer_id: UUID, draft: CsatDraft) -> Csat:
+    updated_at: datetime = await conn.fetchval(
         """
         INSERT INTO ticket_csat (ticket_id, score, comment) VALUES ($1, $2, $3)
         ON CONFLICT (ticket_id) DO UPDATE
            SET score = excluded.score, comment = excluded.comment, updated_at = now()
-        RETURNING score, comment, updated_at
+        RETURNING updated_at
         """,
         ticket_id,
         draft.score,
-        draft.comment,
+        await sealed.COMMENT.seal(conn, customer_id, draft.comment),
     )
-    if row is None:
-        raise AssertionError("INSERT ... RETURNING has a row")
-    return Csat(**row)
+    return Csat(score=draft.score, comment=draft.comment, updated_at=updated_at)
 
 
 async def queue_id(conn: Connection, name: str) -> UUID | None:
@@ -254,7 +305,7 @@ async def unassigned(conn: Connection, queue_ids: Sequence[UUID], limit: int) ->
         list(queue_ids),
         limit,
     )
-    return [_ticket(row) for row in rows]
+    return await _tickets(conn, rows)
 
 
 async def open_counts(conn: Connection, user_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -272,12 +323,14 @@ async def open_counts(conn: Connection, user_ids: Sequence[UUID]) -> dict[UUID, 
 async def add_message(
     conn: Connection,
     ticket_id: UUID,
+    customer_id: UUID,
     author_id: UUID,
     body: str,
     internal: bool,
     *,
     message_id: UUID | None = None,
 ) -> UUID:
+    """What is said in a ticket is its customer's, whoever says it."""
     added: UUID = await conn.fetchval(
         """
         INSERT INTO ticket_messages (id, ticket_id, author_id, body, internal)
@@ -286,7 +339,7 @@ async def add_message(
         """,
         ticket_id,
         author_id,
-        body,
+        await sealed.MESSAGE.seal(conn, customer_id, body),
         internal,
         message_id,
     )
@@ -298,9 +351,7 @@ async def messages(
 ) -> list[Message]:
     """Oldest first; internal notes only where asked for."""
     rows = await conn.fetch(
-        """
-        SELECT m.id, m.ticket_id, m.internal, m.body, m.created_at, m.author_id, u.name AS author_name
-          FROM ticket_messages m JOIN users u ON u.id = m.author_id
+        f"""{MESSAGE}
          WHERE m.ticket_id = $1 AND ($2 OR NOT m.internal) AND ($3::uuid IS NULL OR m.id > $3)
          ORDER BY m.id LIMIT $4
         """,
@@ -309,25 +360,24 @@ async def messages(
         after,
         limit,
     )
-    return [_message(row) for row in rows]
+    return await _messages(conn, rows)
 
 
 async def message(conn: Connection, message_id: UUID) -> Message:
-    row = await conn.fetchrow(
-        """
-        SELECT m.id, m.ticket_id, m.internal, m.body, m.created_at, m.author_id, u.name AS author_name
-          FROM ticket_messages m JOIN users u ON u.id = m.author_id
-         WHERE m.id = $1
-        """,
-        message_id,
-    )
-    if row is None:
+    rows = await conn.fetch(f"{MESSAGE} WHERE m.id = $1", message_id)
+    if not rows:
         raise LookupError(f"message {message_id} is gone")
-    return _message(row)
+    [found] = await _messages(conn, rows)
+    return found
 
 
-def _message(row: "asyncpg.Record") -> Message:
-    fields = dict(row)
+async def _messages(conn: Connection, rows: "Sequence[asyncpg.Record]") -> list[Message]:
+    found = await open_rows(conn, rows, sealed.OF_MESSAGES)
+    return [_message(fields) for fields in found]
+
+
+def _message(fields: dict[str, Any]) -> Message:
+    del fields["customer_id"]
     author = Person(id=fields.pop("author_id"), name=fields.pop("author_name"))
     return Message(**fields, author=author)
 
@@ -394,3 +444,20 @@ async def claimed(conn: Connection, user_id: UUID, key: str, request_hash: bytes
         request_hash,
     )
     return before
+
+
+async def set_words(conn: Connection, texts: Sequence[tuple[UUID, str, str]]) -> None:
+    """Let tickets be found by their subjects and bodies."""
+    await conn.execute(
+        """
+        UPDATE tickets t SET search = n.search::tsvector
+          FROM unnest($1::uuid[], $2::text[]) AS n (id, search) WHERE t.id = n.id
+        """,
+        [ticket_id for ticket_id, _, _ in texts],
+        [await words.indexed(conn, subject, body) for _, subject, body in texts],
+    )
+
+
+async def forget_words(conn: Connection, customer_id: UUID) -> None:
+    """Let a person's tickets be found by no word any more."""
+    await conn.execute("UPDATE tickets SET search = '' WHERE customer_id = $1", customer_id)

@@ -168,7 +168,7 @@ async def add_message(
     if ticket.status == "closed" and not draft.internal:
         raise TicketClosed
     message_id = await repository.add_message(
-        conn, ticket_id, who.id, draft.body, draft.internal, message_id=message_id
+        conn, ticket_id, ticket.customer.id, who.id, draft.body, draft.internal, message_id=message_id
     )
     kind = "note_added" if draft.internal else "message_added"
     await history.record(conn, ticket_id, actor(who), kind, {"message_id": str(message_id)})

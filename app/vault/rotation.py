@@ -20,6 +20,8 @@ class Resealed:
     key: UUID
     person: UUID
     texts: dict[str, str]
+    readable: bool
+    """Whether its person was not erased meanwhile; if they were, nobody can open what was made of it."""
 
 
 async def rewrap(conn: Connection, limit: int) -> int:
@@ -41,7 +43,7 @@ async def reseal(conn: Connection, table: Table, limit: int) -> list[Resealed]:
     for (row, column, _), text in zip(places, await open_all(conn, items), strict=True):
         texts[row.key][column] = text
     keys = await keys_of_people(conn, {row.person for row in rows})
-    done = [Resealed(row.key, row.person, texts[row.key]) for row in rows]
+    done = [Resealed(row.key, row.person, texts[row.key], row.person in keys) for row in rows]
     if done:
         await repository.write(conn, table, [_sealed(table, each, keys.get(each.person)) for each in done])
     return done

@@ -12,6 +12,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 
 from app.encryption import NONCE_BYTES, DataKey, Tampered
+from app.errors import Invalid
 
 PLAIN, SEALED = 0, 1
 ID = slice(1, 17)
@@ -19,9 +20,16 @@ NONCE = slice(17, 17 + NONCE_BYTES)
 HEAD_BYTES = 17 + NONCE_BYTES
 
 
+class Unsealable(Invalid):
+    """A text has a character that no text may have."""
+
+
 def seal(key_id: UUID, key: DataKey, place: str, person: UUID, text: str) -> bytes:
     nonce = os.urandom(NONCE_BYTES)
-    sealed = key.cipher.encrypt(nonce, text.encode(), _bound_to(place, person))
+    try:
+        sealed = key.cipher.encrypt(nonce, text.encode(), _bound_to(place, person))
+    except UnicodeEncodeError as error:
+        raise Unsealable from error
     return bytes([SEALED]) + key_id.bytes + nonce + sealed
 
 

@@ -108,7 +108,7 @@ async def hashed(conn: Connection, purpose: str, words: Sequence[str]) -> list[b
         key = derived(desk.secret, purpose)
         if before and before[DESK].settled:
             keys.purposes[purpose] = key
-    return [hmac.digest(key, word.encode(), sha256) for word in words]
+    return [hmac.digest(key, word.encode(errors="surrogatepass"), sha256) for word in words]
 
 
 async def keys_of_people(conn: Connection, people: Collection[UUID]) -> dict[UUID, tuple[UUID, DataKey]]:

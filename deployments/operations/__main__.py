@@ -11,8 +11,10 @@ from app.errors import ServiceError
 from config import environment
 from config.embedded.child import StoreFailed
 from config.embedded.stores import Stores, unnamed
+from config.keyring import UnusableKeys
+from config.keys import SPREAD_S
 from config.profile import ProfileError, load
-from deployments.operations import audit, backup, database, jobs, providers
+from deployments.operations import audit, backup, database, jobs, keys, providers
 
 EXPECTED = (
     backup.BackupFailed,
@@ -22,6 +24,7 @@ EXPECTED = (
     ProfileError,
     ServiceError,
     StoreFailed,
+    UnusableKeys,
     *LOST,
 )
 
@@ -47,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     load_.add_argument("file", type=Path)
     load_.add_argument("--replace", action="store_true", help="delete what is in the database first")
     commands.add_parser("providers", help="ask every LLM provider for one token")
+    kek = commands.add_parser("keys", help="the key-encryption keys, what they wrap, what is not sealed yet")
+    wish = kek.add_mutually_exclusive_group()
+    wish.add_argument("--rotate", action="store_true", help="add a key, used when every replica has read it")
+    wish.add_argument("--now", action="store_true", help="wrap and seal at once what the job would by and by")
+    wish.add_argument("--prune", action="store_true", help="forget older keys that wrap nothing any more")
+    kek.add_argument("--after", type=float, default=SPREAD_S, metavar="SECONDS", help="with --rotate")
     dead = commands.add_parser("jobs", help="list the jobs that were given up")
     dead.add_argument("--replay", metavar="ID", help="queue one of them again, or `all`")
     chain = commands.add_parser("audit", help="check the audit's chain, or print its end")
@@ -78,8 +87,18 @@ def _run(options: argparse.Namespace) -> int:
                 return asyncio.run(audit.verify(dsn, options.anchor, options.json))
             case "audit":
                 return asyncio.run(audit.head(dsn))
+            case "keys":
+                return asyncio.run(_keys(dsn, env, options))
             case _:
                 return asyncio.run(jobs.dead(dsn, options.replay))
+
+
+async def _keys(dsn: str, env: environment.Environment, options: argparse.Namespace) -> int:
+    if options.rotate:
+        return await keys.rotate(dsn, env, options.after)
+    if options.now:
+        return await keys.reseal(dsn, env)
+    return await (keys.prune(dsn, env) if options.prune else keys.show(dsn, env))
 
 
 if __name__ == "__main__":

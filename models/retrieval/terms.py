@@ -36,6 +36,14 @@ def terms(text: str) -> Iterator[str]:
     yield from _CODE.findall(folded)
 
 
+def placed(text: str) -> Iterator[tuple[str, int]]:
+    """Stemmed words and their places, from 1 on; words that say nothing take a place and are left out."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    for place, word in enumerate(_WORD.findall(folded), 1):
+        if word not in _STOP_WORDS:
+            yield stem(word.replace("’", "'")), place
+
+
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     return str(_stemmer.stemWord(word))
