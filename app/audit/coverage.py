@@ -12,6 +12,7 @@ EXEMPT: Final[Mapping[str, str]] = {
     "event_log": "a counter",
     "event_cursors": "how far readers of the log are; several times a second",
     "refresh_tokens": "hashes that change every few minutes; their login (refresh_families) is audited",
+    "passing_keys": "the key of cache entries, which the service makes and throws away by itself",
     "idempotency_keys": "remembers what a request made; what it made is audited",
     "sla_clocks": "computed from audited tickets and policies, swept every 15 s",
     "chunks": "cut from audited articles by an audited index, thousands at a time",
