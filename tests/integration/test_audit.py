@@ -137,19 +137,21 @@ async def test_nothing_of_who_acted_stays_on_the_connection(database_url: str) -
 
 async def test_passwords_keys_and_texts_are_not_copied(conn: db.Connection, pool: db.Pool) -> None:
     who = await factories.person(conn)
-    await conn.execute("UPDATE users SET password_hash = $1, name = $1", PLANTED)
+    in_the_clear = b"\x00" + PLANTED.encode()
+    await conn.execute("UPDATE users SET password_hash = $1, name = $2", PLANTED, in_the_clear)
     await api_keys.make(conn, who, ApiKeyDraft(name=PLANTED, scopes=["tickets:read"]))
     made = await factories.ticket(conn, who, subject=PLANTED, body=PLANTED)
     await conn.execute(
         "INSERT INTO ticket_messages (ticket_id, author_id, body) VALUES ($1, $2, $3)",
         made.id,
         who.id,
-        PLANTED,
+        in_the_clear,
     )
     await conn.execute("DELETE FROM tickets")
     written = await entries(pool)
     assert {each["action"] for each in written} == {"created", "changed", "deleted"}
-    assert PLANTED not in json.dumps(written, default=str)
+    said = json.dumps(written, default=str)
+    assert not {each for each in (PLANTED, PLANTED.encode().hex()) if each in said}
     keyed = next(each for each in written if each["object"] == "api_keys")
     assert "key_hash" not in keyed["change"]
 
