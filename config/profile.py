@@ -4,7 +4,7 @@ Shapes (replicas, resources) stand in `serve_config.yaml`; secrets and addresses
 """
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeAlias
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -52,9 +52,14 @@ class Auth(Settings):
     oidc: OidcSettings | None = None
 
 
+Precision: TypeAlias = Literal["fp32", "int8", "fp16", "bf16"]
+
+
 class EmbedderSettings(Settings):
     model: str = "all-minilm-l6-v2"
-    precision: Literal["fp32", "int8"] = "int8"
+    precision: Precision = Field(
+        "int8", description="fp32 and int8 run on onnxruntime; fp16 and bf16 on torch, which wants a GPU"
+    )
     dimensions: int = 384
     max_tokens: int = Field(256, description="longer texts are cut; the model was trained on 128, holds 512")
     threads: int = Field(1, description="onnxruntime intra-op threads of one replica")
@@ -64,7 +69,11 @@ class EmbedderSettings(Settings):
 
 class RerankerSettings(Settings):
     kind: Literal["late_interaction", "cross_encoder"] = "late_interaction"
-    model: str = "all-minilm-l6-v2"
+    model: str = Field(
+        "all-minilm-l6-v2",
+        description="a folder under ESERVICE_MODELS; a cross-encoder in half precision also a hub's id",
+    )
+    precision: Precision = "int8"
     threads: int = 1
     max_tokens: int = 160
 

@@ -22,7 +22,7 @@ from deployments.worker import Worker
 class AppArgs(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    profile: Literal["local", "test", "prod", "bench"] = "local"
+    profile: Literal["local", "test", "prod", "gpu", "bench"] = "local"
 
 
 def build(args: AppArgs) -> Application:
@@ -30,7 +30,7 @@ def build(args: AppArgs) -> Application:
     engine = profile.llm.engine
     llm = llm_deployment.build(engine, environment.read()) if engine else None
     embedder = Embedder.bind(profile.embedder)
-    reranker = Reranker.bind(profile.reranker)
+    reranker = Reranker.bind(profile)
     triage = Triage.bind(profile, embedder=embedder)
     return Gateway.bind(
         profile,

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from app import cache, db
 from app.cases import jobs as case_jobs
+from app.cases.jobs import Shelf
 from app.cases.library import PostgresCases, case_collection
 from app.events.relay import Sink
 from app.events.sinks.redis_stream import RedisStream
@@ -27,12 +28,12 @@ from config.profile import Profile
 from deployments import builds
 from deployments.providers import Providers
 from deployments.remote import RemoteEmbedder
+from models.embedding.opening import parse
 from models.llm.catalogue import Catalogue
 from models.reranking.protocol import Reranker
 from models.retrieval.cases import CaseMemory
 from models.retrieval.chunking import Chunking, sizer
 from models.retrieval.live import IndexVersion, LiveRetriever
-from models.retrieval.milvus import MilvusStore
 from models.retrieval.retriever import Retriever, RetrieverSettings
 from models.retrieval.store import VectorStore
 
@@ -80,7 +81,7 @@ def retriever(
             reranker=reranker if settings.rerank else None,
             settings=chosen,
             cases=CaseMemory(
-                case_store(profile, environment, version.embedder),
+                open_store(settings, environment, case_shelf(profile, version.embedder)),
                 PostgresCases(pool, version.name),
                 chosen.voting,
             ),
@@ -119,19 +120,52 @@ def knowledge_tools(
 def case_handlers(
     profile: Profile, environment: Environment, pool: db.Pool, embedder: RemoteEmbedder
 ) -> Mapping[str, Handler]:
-    """The jobs that keep the vector store's copy of solved cases in step."""
-    store = case_store(profile, environment)
-    first_line = profile.retrieval.first_line_weight
-    return case_jobs.handlers(pool, embedder, store, store.collection, first_line=first_line)
+    """The jobs that keep the vector store's copies of solved cases in step."""
+    shelves = CaseShelves(profile, environment, pool, embedder)
+    return case_jobs.handlers(pool, shelves, first_line=profile.retrieval.first_line_weight)
 
 
-def case_store(profile: Profile, environment: Environment, embedder: str = "") -> MilvusStore:
-    """Of the cases that were embedded as an index of this embedder was; by default the profile's."""
-    model, _, rest = embedder.partition(":")
-    precision = rest.partition(":")[0]
-    collection = case_collection(model or profile.embedder.model, precision or profile.embedder.precision)
-    uri = environment.require_milvus_uri()
-    return MilvusStore(uri, collection, timeout_s=profile.retrieval.timeout_s)
+class CaseShelves:
+    """Implements `Shelves`: one for each embedder of the indexes that are kept up to date."""
+
+    def __init__(
+        self, profile: Profile, environment: Environment, pool: db.Pool, embedder: RemoteEmbedder
+    ) -> None:
+        self._profile = profile
+        self._environment = environment
+        self._pool = pool
+        self._embedder = embedder
+        self._open: dict[str, Shelf] = {}
+
+    async def wanted(self) -> list[Shelf]:
+        kept = [each for each in await db.read(self._pool, versions.every) if each.status in versions.KEPT]
+        kept.sort(key=lambda each: not each.active)
+        shelves = [self._shelf(each.embedder, each.dimensions) for each in kept]
+        return list({shelf.collection: shelf for shelf in shelves or [self._shelf("", 0)]}.values())
+
+    def _shelf(self, version: str, dimensions: int) -> Shelf:
+        collection = case_shelf(self._profile, version)
+        if collection not in self._open:
+            embedder = self._embedder.of(version, dimensions) if version else self._embedder
+            self._open[collection] = Shelf(collection, embedder, self._store(collection))
+        return self._open[collection]
+
+    async def drop(self, collection: str) -> None:
+        shelf = self._open.pop(collection, None)
+        store = shelf.store if shelf else self._store(collection)
+        await store.drop()
+        await store.close()
+
+    def _store(self, collection: str) -> VectorStore:
+        return open_store(self._profile.retrieval, self._environment, collection)
+
+
+def case_shelf(profile: Profile, embedder: str = "") -> str:
+    """Where the cases lie that were embedded as an index of this embedder was; by default the profile's."""
+    if not embedder:
+        return case_collection(profile.embedder.model, profile.embedder.precision)
+    model, precision, _ = parse(embedder)
+    return case_collection(model, precision)
 
 
 async def chat_models(

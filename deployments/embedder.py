@@ -1,8 +1,10 @@
-"""Serves the embedding model, gathering concurrent texts into one forward pass. No torch in this process."""
+"""Serves the embedding model, gathering concurrent texts into one forward pass.
+
+There is no torch in this process unless the profile's precision, or an index's, asks for it.
+"""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast, get_args
 
 import numpy as np
 from ray import serve
@@ -11,8 +13,9 @@ from config import environment
 from config.profile import EmbedderSettings
 from deployments import observation
 from deployments.tracing import continued
-from models.embedding.onnx import ModelNotFound, OnnxEmbedder, Precision
-from models.embedding.protocol import Vectors
+from models.embedding.onnx import ModelNotFound
+from models.embedding.opening import open_encoder, parse
+from models.embedding.protocol import Encoder, Vectors
 
 MODELS = 3
 """Kept in memory by one replica: the profile's, and those of two other index versions."""
@@ -22,9 +25,9 @@ MODELS = 3
 class Embedder:
     def __init__(self, settings: EmbedderSettings) -> None:
         observation.set_up()
-        self.model = OnnxEmbedder(
+        self.model = open_encoder(
             environment.read().models / settings.model,
-            precision=settings.precision,
+            settings.precision,
             threads=settings.threads,
             max_tokens=settings.max_tokens,
         )
@@ -80,11 +83,8 @@ class Embedder:
             raise RuntimeError("the embedding thread is gone")
 
 
-def _opened(version: str, threads: int) -> OnnxEmbedder:
-    """The model that an index's description names: `name:precision:max_tokens`."""
-    name, precision, max_tokens = version.rsplit(":", 2)
-    if precision not in get_args(Precision):
-        raise ValueError(f"{version!r} names no precision that can be run here")
-    return OnnxEmbedder(
-        environment.read().models / name, cast(Precision, precision), threads, int(max_tokens)
-    )
+def _opened(version: str, threads: int) -> Encoder:
+    """The model that an index's description names."""
+    name, precision, max_tokens = parse(version)
+    folder = environment.read().models / name
+    return open_encoder(folder, precision, threads=threads, max_tokens=max_tokens)

@@ -3,9 +3,11 @@
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app import db
 from app.cases import repository
+from app.knowledge import rerankers
 from models.retrieval.cases import Standing
 from models.retrieval.passages import Filters
 
@@ -33,6 +35,11 @@ class PostgresCases:
     async def standing(self) -> Standing:
         """The first case counts at once; a learnt weight within `KEEP_S`."""
         if not self._standing.any or time.monotonic() - self._looked >= KEEP_S:
-            self._standing = await db.read(self._pool, lambda conn: repository.standing(conn, self._index))
+            self._standing = await db.read(self._pool, self._look)
             self._looked = time.monotonic()
         return self._standing
+
+    async def _look(self, conn: db.Connection) -> Standing:
+        standing = await repository.standing(conn, self._index)
+        reranker = await rerankers.active(conn)
+        return replace(standing, rerank_weight=reranker.weight) if reranker else standing

@@ -227,7 +227,8 @@ async def unindexed(conn: Connection, collection: str, limit: int) -> list[Subje
     rows = await conn.fetch(
         f"""
         SELECT c.id, {OWNER} AS owner, c.question, c.audiences, true AS counts FROM solved_cases c
-         WHERE c.indexed_in IS DISTINCT FROM $1 AND {COUNTS}
+         WHERE {COUNTS}
+           AND NOT EXISTS (SELECT FROM indexed_cases i WHERE i.case_id = c.id AND i.collection = $1)
          ORDER BY c.id LIMIT $2
         """,  # noqa: S608
         collection,
@@ -243,20 +244,37 @@ async def _subjects(conn: Connection, rows: Sequence["asyncpg.Record"]) -> list[
     ]
 
 
-async def set_indexed(conn: Connection, case_ids: Sequence[UUID], collection: str | None) -> None:
+async def set_indexed(conn: Connection, case_ids: Sequence[UUID], collection: str) -> None:
+    """Say that the collection has these cases, those of them that are still there."""
     await conn.execute(
-        "UPDATE solved_cases SET indexed_in = $2 WHERE id = ANY ($1::uuid[])", list(case_ids), collection
+        """
+        INSERT INTO indexed_cases (case_id, collection)
+        SELECT id, $2 FROM solved_cases WHERE id = ANY ($1::uuid[])
+        ON CONFLICT DO NOTHING
+        """,
+        list(case_ids),
+        collection,
     )
+
+
+async def unset_indexed(conn: Connection, case_id: UUID) -> None:
+    await conn.execute("DELETE FROM indexed_cases WHERE case_id = $1", case_id)
 
 
 async def indexed(conn: Connection, collection: str) -> int:
     """How many cases that collection is said to have."""
-    count: int = await conn.fetchval("SELECT count(*) FROM solved_cases WHERE indexed_in = $1", collection)
+    count: int = await conn.fetchval("SELECT count(*) FROM indexed_cases WHERE collection = $1", collection)
     return count
 
 
+async def collections(conn: Connection) -> set[str]:
+    """Those that are said to have any case."""
+    rows = await conn.fetch("SELECT DISTINCT collection FROM indexed_cases")
+    return {row["collection"] for row in rows}
+
+
 async def forget_index(conn: Connection, collection: str) -> None:
-    await conn.execute("UPDATE solved_cases SET indexed_in = NULL WHERE indexed_in = $1", collection)
+    await conn.execute("DELETE FROM indexed_cases WHERE collection = $1", collection)
 
 
 async def confirmed(conn: Connection, limit: int) -> list[Confirmed]:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from config.profile import Precision
 from models.retrieval.passages import Passage
 
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
@@ -158,7 +159,7 @@ class IndexDraft(BaseModel):
     model: str | None = Field(
         None, pattern=r"^[A-Za-z0-9._-]{1,100}$", description="a prepared embedding model"
     )
-    precision: Literal["fp32", "int8"] | None = None
+    precision: Precision | None = None
     dimensions: int | None = Field(None, ge=8, le=4096)
     max_tokens: int | None = Field(None, ge=16, le=8192, description="longer chunks are cut")
     chunk_tokens: int | None = Field(None, ge=32, le=2048)

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from models.embedding.onnx import OnnxEmbedder
-from models.embedding.protocol import Vectors
+from models.embedding.protocol import Encoder, Vectors
 
 
 class LocalEmbedder:
-    def __init__(self, model: OnnxEmbedder) -> None:
+    def __init__(self, model: Encoder) -> None:
         self.model = model
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")
 

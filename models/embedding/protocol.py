@@ -10,6 +10,25 @@ Vectors: TypeAlias = NDArray[np.float32]
 """Unit vectors, one a row: shape (texts, dimensions)."""
 
 
+class Encoder(Protocol):
+    """A model in this process. Not for several threads at once."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def version(self) -> str:
+        """`name:precision:max_tokens`: what an index says its vectors are made with."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors in the order of `texts`; what is too long is cut."""
+        ...
+
+
 class Embedder(Protocol):
     """An embedding model that can be awaited: in this process or behind a deployment handle."""
 

@@ -61,8 +61,8 @@ def _make(weights: Path, draft: Path, report: Report) -> None:
     report(f"{NAME}: exporting to ONNX")
     _export(encoder, draft / "model.fp32.onnx")
     report(f"{NAME}: quantising to eight bits")
-    _quantise(draft / "model.fp32.onnx", draft / "model.int8.onnx")
-    _copy_tokenizer(weights / "tokenizer.json", draft / "tokenizer.json")
+    quantise(draft / "model.fp32.onnx", draft / "model.int8.onnx")
+    copy_tokenizer(weights / "tokenizer.json", draft / "tokenizer.json")
 
 
 def _export(encoder: Any, path: Path) -> None:
@@ -92,7 +92,7 @@ def _export(encoder: Any, path: Path) -> None:
         )
 
 
-def _quantise(full: Path, small: Path) -> None:
+def quantise(full: Path, small: Path) -> None:
     """Eight-bit weights in every matrix product, with a scale for each output channel.
 
     Cosine to fp32 on help-centre text: .994 by channel, .956 with one scale a matrix, at the same speed. The
@@ -117,7 +117,7 @@ def overflows(cpuinfo: Path) -> bool:
     return "avx2" in words and not words & {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
-def _copy_tokenizer(source: Path, target: Path) -> None:
+def copy_tokenizer(source: Path, target: Path) -> None:
     """Without the truncation and padding to 128 tokens it was published with: its users set their own."""
     tokenizer = json.loads(source.read_text())
     target.write_text(json.dumps({**tokenizer, "truncation": None, "padding": None}, ensure_ascii=False))

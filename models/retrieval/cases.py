@@ -42,10 +42,15 @@ class CaseLibrary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether any case counts, and the learnt weight of votes against articles' own scores, if one was."""
+    """Whether any case counts, and what was learnt from them.
+
+    `weight` is that of votes against articles' own scores, `rerank_weight` a trained reranker's share; `None`
+    where nothing better than the profile's was learnt.
+    """
 
     any: bool
     weight: float | None = None
+    rerank_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

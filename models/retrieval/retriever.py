@@ -15,6 +15,7 @@ from models.reranking.protocol import Reranker
 from models.retrieval import bm25, question
 from models.retrieval.candidates import Candidate, Weights, lifted, merged, ranked
 from models.retrieval.cases import CaseMemory, Votes, Voting
+from models.retrieval.duplicates import folded
 from models.retrieval.fusion import mix, spread
 from models.retrieval.library import CorpusStatistics, PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
@@ -119,7 +120,7 @@ class Retriever:
         """
         trace, limit = Trace(), top_k or self.settings.top_k
         settings = self.settings
-        reranker = self.reranker if rerank and settings.rerank and settings.rerank_weight else None
+        share = await self._rerank_weight() if rerank and settings.rerank and self.reranker else 0.0
         with trace.stage("total"):
             searched = await self._search(query, filters, trace, without_cases)
             if observe:
@@ -127,11 +128,11 @@ class Retriever:
             if searched.ranked is None:
                 found = await self._by_keywords(query, searched.vector, filters, limit, trace)
             else:
-                wanted = max(limit, settings.rerank_depth) if reranker else limit
+                wanted = max(limit, settings.rerank_depth) if share else limit
                 in_order = lifted(searched.ranked, searched.votes.lifts())
                 found = await self._fetched(in_order, filters, wanted, trace)
-                if reranker and len(found.passages) > 1:
-                    found = await self._reranked(reranker, query, found, trace)
+                if self.reranker and share and len(found.passages) > 1:
+                    found = await self._reranked(self.reranker, share, query, found, trace)
         metrics.RETRIEVAL_SCORE.observe(found.relevance)
         return Retrieval(
             passages=tuple(found.passages[:limit]),
@@ -238,13 +239,20 @@ class Retriever:
                 some = [candidates[i] for i in order[start : start + page]]
                 texts = await self.library.fetch([c.chunk_id for c in some], filters)
                 visible = [c for c in some if c.chunk_id in texts]
-                passages += [replace(texts[c.chunk_id], score=c.score) for c in visible]
+                passages = folded([*passages, *(replace(texts[c.chunk_id], score=c.score) for c in visible)])
                 relevance = max(relevance, *(c.cosine for c in visible), 0.0)
                 if len(passages) >= wanted:
                     break
         return Found(passages[:wanted], relevance, relevance >= self.settings.min_relevance)
 
-    async def _reranked(self, reranker: Reranker, query: str, found: Found, trace: Trace) -> Found:
+    async def _rerank_weight(self) -> float:
+        """A trained reranker's, where one answers; else the profile's."""
+        learnt = (await self.cases.library.standing()).rerank_weight if self.cases else None
+        return self.settings.rerank_weight if learnt is None else learnt
+
+    async def _reranked(
+        self, reranker: Reranker, share: float, query: str, found: Found, trace: Trace
+    ) -> Found:
         head, tail = split(found.passages, self.settings.rerank_depth)
         try:
             with trace.stage("rerank"):
@@ -255,7 +263,7 @@ class Retriever:
             trace.degrade("reranker")
             return found
         fused = [p.score for p in head]
-        passages = scored(head, mix(scores.astype(np.float64), fused, self.settings.rerank_weight))
+        passages = scored(head, mix(scores.astype(np.float64), fused, share))
         below = passages[-1].score - (tail[0].score if tail else 0.0)
         return replace(found, passages=passages + [replace(p, score=p.score + below) for p in tail])
 
@@ -267,7 +275,7 @@ class Retriever:
             wanted = max(limit, self.settings.rerank_depth)
             passages = await self.library.search_keywords(query, filters, wanted)
         order = spread(range(len(passages)), [p.article_id for p in passages], self.settings.per_article)
-        passages = [passages[i] for i in order]
+        passages = folded([passages[i] for i in order])
         if vector is not None and passages:
             vectors = await self._embedded([p.embedded for p in passages], trace)
             if vectors is not None:

@@ -1,17 +1,15 @@
 """Fills an evaluation's stores with solved cases, and learns from them as the service does."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from app import db
 from app.cases import jobs, service
+from app.cases.jobs import Shelf
 from app.cases.schemas import Imported
 from app.knowledge.indexing import article_id
-from models.embedding.protocol import Embedder
 from models.retrieval.learning import Learnt, Lesson, learn
 from models.retrieval.passages import Filters
 from models.retrieval.retriever import Candidates, Retriever
-from models.retrieval.store import VectorStore
 from pipelines.evaluation.beir import Dataset
 
 PAGE = 200
@@ -21,34 +19,23 @@ NEWEST = 800
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class CaseStores:
-    """Where cases go: the truth, the vectors, the name of their collection."""
-
-    pool: db.Pool
-    store: VectorStore
-    collection: str
-    embedder: Embedder
-    first_line: float
-
-
-async def teach(dataset: Dataset, source: str, stores: CaseStores, report: Report) -> None:
+async def teach(
+    dataset: Dataset, source: str, pool: db.Pool, shelf: Shelf, first_line: float, report: Report
+) -> None:
     """Write the data set's queries as solved cases; `source` is the key its articles were indexed under."""
     cases = [
         Imported(query.id, query.text, tuple(article_id(source, each) for each in query.gains))
         for query in dataset.queries
     ]
     for start in range(0, len(cases), PAGE):
-        async with db.transaction(stores.pool) as conn:
+        async with db.transaction(pool) as conn:
             await service.add_imported(conn, cases[start : start + PAGE])
-    await stores.store.ensure(stores.embedder.dimensions)
+    await shelf.store.ensure(shelf.embedder.dimensions)
     done = 0
-    while written := await jobs.write_missing(
-        stores.pool, stores.embedder, stores.store, stores.collection, first_line=stores.first_line
-    ):
+    while written := await jobs.write_missing(pool, shelf, first_line=first_line):
         done += written
         report(f"{done:,} of {len(cases):,} cases embedded")
-    await stores.store.flush()
+    await shelf.store.flush()
 
 
 async def learn_weight(

@@ -25,8 +25,8 @@ from models.retrieval.retriever import Candidates, Retriever
 from pipelines import console
 from pipelines.evaluation.cases import learn_weight
 from pipelines.evaluation.ranking import DEPTH, Figures
-from pipelines.evaluation.retrieval import retriever_over
 from pipelines.evaluation.stages import rankings, summary
+from pipelines.evaluation.trial import retriever_over
 
 READER = Filters(audiences=frozenset({"public", "customers", "agents"}))
 """Reads what staff read: what cases were linked to is looked for wherever it stands."""

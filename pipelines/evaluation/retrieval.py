@@ -9,46 +9,29 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from app import db
-from app.cases.library import PostgresCases
 from app.knowledge.indexing import article_id
-from app.knowledge.library import PostgresLibrary
-from config import environment
-from config.embedded.stores import Addresses, Stores
+from config.embedded.stores import Addresses
 from config.profile import Profile, load
-from models.embedding.local import LocalEmbedder
-from models.embedding.onnx import Precision
-from models.loading.sources import Source
-from models.reranking.late_interaction import LateInteraction
-from models.reranking.local import LocalReranker
-from models.retrieval.cases import CaseMemory
+from models.embedding.opening import Precision
 from models.retrieval.learning import Learnt
-from models.retrieval.milvus import MilvusStore
 from models.retrieval.passages import Filters, Retrieval
-from models.retrieval.retriever import Candidates, Retriever, RetrieverSettings
+from models.retrieval.retriever import Candidates
 from pipelines import console
 from pipelines.evaluation.beir import Dataset, DatasetError, Query
-from pipelines.evaluation.cases import CaseStores, learn_weight, teach
+from pipelines.evaluation.cases import learn_weight
 from pipelines.evaluation.ranking import DEPTH, Figures, mean
 from pipelines.evaluation.stages import plot, rankings, summary
-from pipelines.indexing.compute import in_process
-from pipelines.indexing.run import Run, Settings
-from pipelines.indexing.summary import Summary
+from pipelines.evaluation.trial import SOURCE, Report, indexed, taught, throwaway
 
-SOURCE = "corpus"
-CASES = "cases"
 TAIL = 0.3
 """The share of the queries, the last by id, that is reported on its own: nothing may be tuned on it."""
 
@@ -70,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     profile = _profile(options.precision, options.set)
     dataset = Dataset.read(options.dataset)
     past = Dataset.read(options.learn_from) if options.learn_from else None
-    with console.progress("retrieval") as report, _stores() as addresses:
+    with console.progress("retrieval") as report, throwaway() as addresses:
         result = asyncio.run(evaluate(dataset, profile, addresses, report, past))
     figures = result.as_json()
     console.table(
@@ -135,22 +118,14 @@ class Result:
 
 
 async def evaluate(
-    dataset: Dataset,
-    profile: Profile,
-    addresses: Addresses,
-    report: Callable[[str], None],
-    past: Dataset | None = None,
+    dataset: Dataset, profile: Profile, addresses: Addresses, report: Report, past: Dataset | None = None
 ) -> Result:
     """Index the corpus into the stores at `addresses`, learn from `past` and ask every query."""
-    dsn, uri = addresses.database_url or "", addresses.milvus_uri or ""
-    await db.migrate(dsn)
-    pool = await db.connect(dsn, max_size=4, statement_timeout_s=profile.stores.statement_timeout_s)
-    store = MilvusStore(uri, profile.retrieval.collection, timeout_s=profile.retrieval.timeout_s)
-    try:
-        result = await _indexed(dataset, profile, pool, store, report)
-        retriever = retriever_over(profile, pool, store, uri)
+    async with indexed(dataset.corpus, profile, addresses, report) as (pool, retriever, run):
+        result = Result(chunks=run.chunks, index_seconds=run.seconds)
         if past:
-            await _learn(past, profile, pool, retriever, result, report)
+            result.cases = await taught(past, pool, retriever, report)
+            result.learnt = await learn_weight(pool, retriever, profile.retrieval.collection, report)
         start = time.monotonic()
         for number, query in enumerate(dataset.queries, start=1):
             found = await retriever.retrieve(
@@ -159,77 +134,11 @@ async def evaluate(
             result.retrievals.append(found)
             result.figures.append(_judged(found, query))
             report(f"{number:,} of {len(dataset.queries):,} queries, {time.monotonic() - start:.0f} s")
-    finally:
-        await store.close()
-        await pool.close()
     return result
-
-
-async def _learn(
-    past: Dataset,
-    profile: Profile,
-    pool: db.Pool,
-    retriever: Retriever,
-    result: Result,
-    report: Callable[[str], None],
-) -> None:
-    memory, name = retriever.cases, profile.retrieval.collection
-    if memory is None:
-        return
-    stores = CaseStores(pool, memory.store, CASES, retriever.embedder, retriever.settings.first_line_weight)
-    await teach(past, SOURCE, stores, report)
-    result.cases = len(past.queries)
-    result.learnt = await learn_weight(pool, retriever, name, report)
 
 
 def _judged(found: Retrieval, query: Query) -> Figures:
     return Figures.of([passage.slug for passage in found.passages], query.gains)
-
-
-async def _indexed(
-    dataset: Dataset, profile: Profile, pool: db.Pool, store: MilvusStore, report: Callable[[str], None]
-) -> Result:
-    settings = Settings.of(profile, environment.read())
-    settings = replace(settings, embedder=replace(settings.embedder, threads=os.cpu_count() or 1))
-    summary = Summary()
-    indexing = Run(
-        pool=pool,
-        store=store,
-        settings=settings,
-        compute=in_process(settings.embedder, settings.chunking),
-        summary=summary,
-        progress=lambda s: report(f"{s.documents:,} documents, {s.embedded:,} chunks embedded"),
-    )
-    await indexing.index([Source(SOURCE, dataset.corpus)])
-    summary.ended()
-    for problem in summary.skipped:
-        console.warn(str(problem))
-    return Result(chunks=summary.chunks, index_seconds=summary.seconds)
-
-
-def retriever_over(
-    profile: Profile, pool: db.Pool, store: MilvusStore, uri: str, cases: str = CASES
-) -> Retriever:
-    """As the service puts it together, with the models in this process; one passage an article."""
-    settings, models = profile.retrieval, environment.read().models
-    chosen = RetrieverSettings(**{f.name: getattr(settings, f.name) for f in fields(RetrieverSettings)})
-    reranker = profile.reranker
-    return Retriever(
-        embedder=LocalEmbedder(Settings.of(profile, environment.read()).embedder.open()),
-        store=store,
-        library=PostgresLibrary(pool, settings.collection),
-        reranker=LocalReranker(
-            LateInteraction(models / reranker.model, threads=reranker.threads, max_tokens=reranker.max_tokens)
-        )
-        if settings.rerank
-        else None,
-        settings=replace(chosen, per_article=1),
-        cases=CaseMemory(
-            MilvusStore(uri, cases, timeout_s=settings.timeout_s),
-            PostgresCases(pool, settings.collection),
-            chosen.voting,
-        ),
-    )
 
 
 def _profile(precision: Precision | None, changes: Sequence[str]) -> Profile:
@@ -243,16 +152,3 @@ def _profile(precision: Precision | None, changes: Sequence[str]) -> Profile:
             raise DatasetError(f"--set {change}: there is no retrieval setting {name!r}")
         values["retrieval"][name] = value
     return Profile.model_validate(values)
-
-
-@contextmanager
-def _stores() -> Iterator[Addresses]:
-    """Stores in a home of their own, gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="es-evaluate-"))
-    stores = Stores(home, wanted=frozenset({"postgres", "milvus"}))
-    try:
-        with stores as addresses:
-            yield addresses
-    finally:
-        stores.destroy()
-        shutil.rmtree(home, ignore_errors=True)

@@ -3,8 +3,9 @@
 Both answer the same questions through the production retriever. The difference in nDCG@10, question by
 question, is resampled (paired bootstrap: Sakai 2006, "Evaluating evaluation metrics based on the bootstrap");
 the version passes where the lower end of the 95 % interval is above -`MARGIN`, and that of dense search alone
-above -`DENSE_MARGIN`: keywords hide a bad embedder, until a question comes in other words. Without enough
-stored questions, articles are asked for by their titles as well.
+above -`DENSE_MARGIN`: keywords hide a bad embedder, until a question comes in other words. What people asked
+and what solved it is asked as well, by articles alone: cases have no vote here. Without enough of both,
+articles are asked for by their titles.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from app import db
 from app.auth.readers import AUDIENCES
+from app.cases import service as cases
 from app.knowledge import versions
 from app.knowledge.library import PostgresLibrary
 from app.knowledge.schemas import Index
@@ -32,7 +34,7 @@ from pipelines.indexing.run import Settings
 MARGIN = 0.02
 DENSE_MARGIN = 0.05
 ENOUGH = 50
-"""Stored questions from which they alone count."""
+"""Stored questions and solved cases from which they alone count."""
 AT_LEAST = 10
 AT_MOST = 500
 RESAMPLES = 5_000
@@ -47,7 +49,8 @@ Scores = Sequence[tuple[float, float]]
 class Verdict:
     """nDCG@10 of both versions; `low` and `high` bound the difference, candidate less live.
 
-    `dense_low` is the lower end for dense search alone.
+    `dense_low` is the lower end for dense search alone. Of the questions, `stored` were stored for the gate,
+    and `solved` are cases.
     """
 
     questions: int
@@ -58,6 +61,7 @@ class Verdict:
     high: float
     dense_low: float
     passed: bool
+    solved: int = 0
 
     def as_json(self) -> dict[str, Any]:
         figures = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
@@ -72,10 +76,13 @@ async def judge(
         return Verdict(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
     async with pool.acquire(timeout=5) as conn:
         stored = (await versions.questions(conn))[-AT_MOST:]
-        titles = [] if len(stored) >= ENOUGH else await versions.titles(conn, AT_MOST // 2)
-    asked = [*stored, *titles]
+        known = await cases.confirmed(conn, AT_MOST - len(stored)) if len(stored) < AT_MOST else []
+        solved = [(each.question, list(each.articles)) for each in known]
+        enough = len(stored) + len(solved) >= ENOUGH
+        titles = [] if enough else await versions.titles(conn, AT_MOST // 2)
+    asked = [*stored, *solved, *titles]
     old, new = [await _scores(pool, profile, environment, index, asked) for index in (live, candidate)]
-    return verdict(old, new, stored=len(stored))
+    return replace(verdict(old, new, stored=len(stored)), solved=len(solved))
 
 
 def verdict(old: Scores, new: Scores, *, stored: int) -> Verdict:

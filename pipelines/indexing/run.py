@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast, get_args
+from typing import Any, TypeAlias
 
 from app import db
 from app.knowledge import indexing, versions
@@ -13,7 +13,7 @@ from app.knowledge.schemas import Index
 from app.knowledge.writing import Writer
 from config.environment import Environment
 from config.profile import Profile
-from models.embedding.onnx import Precision
+from models.embedding.opening import parse
 from models.loading.documents import SourceError
 from models.loading.sources import Source
 from models.retrieval.chunking import Chunking
@@ -64,19 +64,15 @@ class Settings:
 
     @classmethod
     def of_index(cls, index: Index, profile: Profile, environment: Environment) -> "Settings":
-        """How this index is made; `ValueError` where this code cuts in another way than it was cut."""
-        model, precision, max_tokens = index.embedder.rsplit(":", 2)
-        if precision not in get_args(Precision):
-            raise ValueError(
-                f"index {index.name} was embedded by {index.embedder!r}, which is not known here"
-            )
+        """How this index is made; `ValueError` where it was made in a way this code does not know."""
+        model, precision, max_tokens = parse(index.embedder)
         return cls(
             index=index.name,
             embedder=EmbedderOptions(
                 environment.models / model,
-                cast(Precision, precision),
+                precision,
                 profile.embedder.threads,
-                int(max_tokens),
+                max_tokens,
             ),
             dimensions=index.dimensions,
             chunking=Chunking.parse(index.chunker),

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from app.knowledge.planning import Skipped, Stored, Unchanged, Work, plan
-from models.embedding.onnx import OnnxEmbedder, Precision, find
+from models.embedding import opening
+from models.embedding.opening import Precision, open_encoder
+from models.embedding.protocol import Encoder
 from models.loading.documents import Document, Problem
 from models.loading.sources import Part
 from models.retrieval.chunking import Chunking, sizer
@@ -28,10 +30,10 @@ class EmbedderOptions:
 
     def check(self) -> None:
         """Raise `ModelNotFound` where the model is not prepared."""
-        find(self.folder, self.precision)
+        opening.check(self.folder, self.precision)
 
-    def open(self) -> OnnxEmbedder:
-        return OnnxEmbedder(self.folder, self.precision, self.threads, self.max_tokens)
+    def open(self) -> Encoder:
+        return open_encoder(self.folder, self.precision, threads=self.threads, max_tokens=self.max_tokens)
 
 
 class Cut:

@@ -2,26 +2,30 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
 from app import db
 from app.cases import jobs, repository
+from app.cases.jobs import Shelf
 from app.cases.library import PostgresCases
 from app.cases.schemas import Imported
 from app.jobs.runner import Runner
+from app.knowledge import rerankers
 from config.embedded.stores import Addresses
 from config.profile import JobSettings
 from models.agents.answering import Answerer, Settings
 from models.embedding.local import LocalEmbedder
 from models.llm.catalogue import Catalogue
 from models.prompts.tokens import EstimatedCounter
+from models.reranking.protocol import Scores
 from models.retrieval.cases import CaseMemory, Voting
 from models.retrieval.milvus import MilvusStore
 from models.retrieval.passages import Filters
@@ -46,6 +50,7 @@ class Loop:
     knowledge: Knowledge
     cases: MilvusStore
     embedder: LocalEmbedder
+    others: list[MilvusStore] = field(default_factory=list)
 
     def retriever(self, **settings: float) -> Retriever:
         retriever = self.knowledge.retriever(embedder=self.embedder, **settings)
@@ -53,11 +58,16 @@ class Loop:
         retriever.cases = CaseMemory(self.cases, library, Voting())
         return retriever
 
+    async def wanted(self) -> list[Shelf]:
+        """It is the worker's shelves, too: one for each embedder."""
+        return [Shelf(store.collection, self.embedder, store) for store in (self.cases, *self.others)]
+
+    async def drop(self, collection: str) -> None:
+        await MilvusStore(self.cases.uri, collection).drop()
+
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        handlers = jobs.handlers(
-            self.knowledge.pool, self.embedder, self.cases, self.cases.collection, first_line=0.7
-        )
+        handlers = jobs.handlers(self.knowledge.pool, self, first_line=0.7)
         stop = asyncio.Event()
         run = asyncio.create_task(Runner(self.knowledge.pool, handlers, JobSettings(poll_s=0.02)).run(stop))
         try:
@@ -295,3 +305,65 @@ async def test_the_service_is_judged_by_its_own_cases(loop: Loop, conn: db.Conne
     assert figures["with_cases"]["ndcg@10"] > figures["fused"]["ndcg@10"]
     assert figures["production"]["ndcg@10"] == figures["with_cases"]["ndcg@10"]
     assert await learn_weight(pool, retriever, loop.knowledge.settings.index, lambda _: None) is None
+
+
+async def test_cases_are_there_for_every_embedder_that_may_answer(
+    loop: Loop, browser: Browser, conn: db.Connection
+) -> None:
+    """A promotion finds them in place; what no index is made with any more is dropped with its vectors."""
+    other = MilvusStore(loop.cases.uri, f"cases_{uuid.uuid4().hex}")
+    await other.ensure(loop.embedder.dimensions)
+    customer = browser(await factories.person(conn))
+    first = await asked(customer, QUESTION)
+    await judged(customer, *first, helpful=True)
+    await loop.learnt()
+    loop.others.append(other)
+
+    async def synced(done: Callable[[], Awaitable[bool]]) -> None:
+        await conn.execute("UPDATE schedules SET next_run_at = now() WHERE kind = 'sync_cases'")
+        async with loop.worker(), asyncio.timeout(30):
+            while not await done():  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+    async def has_both() -> bool:
+        return await other.ids() == await loop.cases.ids() != set()
+
+    await synced(has_both)
+    second = await asked(customer, OTHER_WORDS)
+    await judged(customer, *second, helpful=True)
+    await loop.learnt()
+    assert len(await other.ids()) == 2
+    await judged(customer, *second, helpful=False)
+    await loop.learnt()
+    assert len(await other.ids()) == len(await loop.cases.ids()) == 1
+
+    loop.others.clear()
+
+    async def is_dropped() -> bool:
+        return await repository.collections(conn) == {loop.cases.collection}
+
+    await synced(is_dropped)
+    await other.close()
+
+
+class Backwards:
+    """Finds the last the best."""
+
+    name = "backwards"
+
+    async def score(self, query: str, documents: Sequence[str]) -> Scores:
+        return np.arange(len(documents), dtype=np.float32)
+
+
+async def test_a_trained_rerankers_share_reaches_every_search(loop: Loop, conn: db.Connection) -> None:
+    code = await conn.fetchval("SELECT id FROM articles WHERE slug = 'codes'")
+    await repository.add_imported(conn, [Imported(key="k", question=QUESTION, articles=(code,))], ["public"])
+    retriever = loop.retriever()
+    retriever.reranker = Backwards()
+    before = slugs((await retriever.retrieve(QUESTION, filters=Filters(), top_k=12)).passages)
+    version = await rerankers.add(conn, "reranker/1", weight=1.0, max_tokens=160, figures={}, won=True)
+    await rerankers.promote(conn, version.id)
+    retriever = loop.retriever()
+    retriever.reranker = Backwards()
+    after = slugs((await retriever.retrieve(QUESTION, filters=Filters(), top_k=12)).passages)
+    assert after == before[::-1]
