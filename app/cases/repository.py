@@ -296,13 +296,17 @@ async def standing(conn: Connection, index: str) -> Standing:
     row = await conn.fetchrow(
         """
         SELECT EXISTS (SELECT FROM solved_cases WHERE confirmed_at IS NOT NULL) AS any,
-               (SELECT (weights->>'case_weight')::float FROM fusion_versions
-                 WHERE index_name = $1 AND active) AS weight
+               (SELECT weights FROM fusion_versions WHERE index_name = $1 AND active) AS weights
         """,
         index,
     )
     assert row  # noqa: S101
-    return Standing(**row)
+    return Standing(row["any"], _weights(row["weights"]))
+
+
+def _weights(kept: dict[str, float] | None) -> dict[str, float] | None:
+    """By voter; what was learnt when there was one voter only has its weight alone."""
+    return {"wide": kept["case_weight"]} if kept and "case_weight" in kept else kept
 
 
 async def add_weights(

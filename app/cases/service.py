@@ -179,11 +179,11 @@ async def confirmed(conn: Connection, limit: int) -> list[Confirmed]:
     return await repository.confirmed(conn, limit)
 
 
-async def keep_weight(
-    conn: Connection, index: str, weight: float, figures: Mapping[str, float], *, active: bool
+async def keep_weights(
+    conn: Connection, index: str, weights: Mapping[str, float], figures: Mapping[str, float], *, active: bool
 ) -> None:
     """Keep what was learnt of how much votes count; `active` makes replicas use it within seconds."""
-    await repository.add_weights(conn, index, {"case_weight": weight}, figures, active=active)
+    await repository.add_weights(conn, index, weights, figures, active=active)
 
 
 @followers.follow

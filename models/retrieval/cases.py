@@ -1,16 +1,9 @@
 """Solved cases as voters: the past questions nearest to a new one vote for the articles that answered them.
 
-share(a) = Σᵢ k(sᵢ) · [i links a] / √|links of i|  /  (Σᵢ k(sᵢ) + doubt),   k(s) = exp((s - pivot) / width)
-
-over the nearest cases i with cosine sᵢ: a kernel estimate (Nadaraya 1964, Watson 1964) of how often questions
-like this one ended at article a. Many fairly similar questions say more than the one that is most similar: on
-Firefox's questions a wide kernel over a hundred cases beats the usual few neighbours by 0.05 nDCG@10. `doubt`
-keeps a handful of cases, or cases about something else, from deciding anything.
+How they vote is arithmetic (`voters.py`), how much each way of voting counts is learnt (`learning.py`).
 """
 
 import logging
-import math
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,14 +11,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.retrieval.bm25 import dot
 from models.retrieval.passages import Filters, PastCase
-from models.retrieval.store import StoreUnavailable, VectorStore
+from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
 from models.retrieval.trace import Trace
+from models.retrieval.voters import VOTERS, Array, Neighbours, Voting, roots
 
 log = logging.getLogger(__name__)
-
-PIVOT = 0.45
-"""The cosine at which a case has weight 1; together with `doubt` it says what a lone case is worth."""
 
 
 class CaseLibrary(Protocol):
@@ -44,53 +36,35 @@ class CaseLibrary(Protocol):
 class Standing:
     """Whether any case counts, and what was learnt from them.
 
-    `weight` is that of votes against articles' own scores, `rerank_weight` a trained reranker's share; `None`
-    where nothing better than the profile's was learnt.
+    `weights` are those of the voters against articles' own scores, `rerank_weight` a trained reranker's
+    share; `None` where nothing better than the profile's was learnt.
     """
 
     any: bool
-    weight: float | None = None
+    weights: Mapping[str, float] | None = None
     rerank_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Voting:
-    """How cases vote; `RetrievalSettings` says what each of these means."""
-
-    neighbours: int = 100
-    width: float = 0.12
-    doubt: float = 20.0
-    weight: float = 8.0
-
-
-@dataclass(frozen=True, slots=True)
 class Votes:
-    """The nearest cases first; each article's share of their votes, and what a full share lifts it by."""
+    """The nearest cases first; for each article, the root of its share by each voter, and voters' weights."""
 
     cases: tuple[PastCase, ...] = ()
-    shares: Mapping[str, float] = field(default_factory=dict)
-    weight: float = 0.0
+    roots: Mapping[str, Array] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def leaders(self, limit: int) -> list[str]:
         """The articles with most votes."""
-        return sorted(self.shares, key=lambda article: -self.shares[article])[:limit]
+        lifts = self.lifts()
+        return sorted(lifts, key=lambda article: -lifts[article])[:limit]
 
-    def lifts(self, weight: float | None = None) -> dict[str, float]:
-        """In deviations of fused scores: `weight` times each share's root, as the first votes matter most."""
-        full = self.weight if weight is None else weight
-        return {article: full * math.sqrt(share) for article, share in self.shares.items()}
-
-
-def shares(cases: Sequence[PastCase], voting: Voting) -> dict[str, float]:
-    """Each article's share of the votes, in [0, 1)."""
-    found: defaultdict[str, float] = defaultdict(float)
-    total = voting.doubt
-    for case in cases:
-        weight = math.exp((case.similarity - PIVOT) / voting.width)
-        total += weight
-        for article in case.articles:
-            found[article] += weight / math.sqrt(len(case.articles))
-    return {article: votes / total for article, votes in found.items()}
+    def lifts(self, weights: Mapping[str, float] | None = None) -> dict[str, float]:
+        """In deviations of fused scores: what each article's votes lift its passages by."""
+        chosen = self.weights if weights is None else weights
+        counted = np.array([chosen.get(name, 0.0) for name in VOTERS])
+        if not counted.any():
+            return {}
+        return {article: float(counted @ roots) for article, roots in self.roots.items()}
 
 
 class CaseMemory:
@@ -101,30 +75,50 @@ class CaseMemory:
         self.library = library
         self.voting = voting
 
+    async def weights(self) -> Mapping[str, float]:
+        """Of each voter: what was learnt, or else the profile's."""
+        learnt = (await self.library.standing()).weights
+        return self.voting.weights if learnt is None else learnt
+
     async def votes(
-        self, vector: NDArray[np.float32], filters: Filters, trace: Trace, without: Collection[str] = ()
+        self,
+        vector: NDArray[np.float32],
+        terms: SparseVector,
+        filters: Filters,
+        trace: Trace,
+        without: Collection[str] = (),
     ) -> Votes:
-        """What cases say to this question; those in `without` are not asked."""
-        standing = await self.library.standing()
-        if not standing.any:
+        """What cases say to this question of these words; those in `without` are not asked."""
+        if not (await self.library.standing()).any:
             return Votes()
         readers = Filters(audiences=filters.audiences)
         try:
             with trace.stage("cases"):
                 limit = self.voting.neighbours + len(without)
-                hits = await self.store.search_dense(vector, filters=readers, limit=limit)
+                hits = await self.store.search_dense(vector, filters=readers, limit=limit, with_vectors=True)
         except StoreUnavailable as error:
             log.warning("searching without solved cases: %s", error)
             trace.degrade("cases")
             return Votes()
-        near = {hit.chunk_id: hit.score for hit in hits if hit.chunk_id not in without}
+        near = [hit for hit in hits if hit.chunk_id not in without]
         if not near:
             return Votes()
         with trace.stage("links"):
-            linked = await self.library.links(list(near), filters)
-        cases = tuple(PastCase(each, near[each], linked[each]) for each in near if each in linked)
-        return Votes(
-            cases,
-            shares(cases, self.voting),
-            self.voting.weight if standing.weight is None else standing.weight,
-        )
+            linked = await self.library.links([hit.chunk_id for hit in near], filters)
+        near = [hit for hit in near if hit.chunk_id in linked]
+        if not near:
+            return Votes()
+        cases = tuple(PastCase(hit.chunk_id, hit.score, linked[hit.chunk_id]) for hit in near)
+        return Votes(cases, roots(_neighbours(near, linked, terms), self.voting), await self.weights())
+
+
+def _neighbours(
+    near: Sequence[Hit], linked: Mapping[str, tuple[str, ...]], terms: SparseVector
+) -> Neighbours:
+    mass = sum(terms.values()) or 1.0
+    return Neighbours(
+        similarities=np.array([hit.score for hit in near]),
+        words=np.array([dot(terms, hit.sparse or {}) / mass for hit in near]),
+        vectors=np.stack([hit.dense for hit in near if hit.dense is not None]),
+        links=[linked[hit.chunk_id] for hit in near],
+    )

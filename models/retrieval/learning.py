@@ -1,27 +1,35 @@
-"""Learns from solved cases how much their votes count against articles' own scores.
+"""Learns from solved cases how much each way of voting counts against articles' own scores.
 
-Each case is asked as if it were new, itself left out. A weight is chosen on the older of them, and used only
-if it beats the one in use on the newer ones, by a paired bootstrap (Efron & Tibshirani 1993).
+Each case is asked as if it were new, itself left out. The weights are those under which the right articles
+are likeliest, the chance of an article being the softmax of its score (listwise: Cao et al. 2007, "Learning
+to Rank"), and held near those in use. They are used only if, fitted to the older cases, they win on the newer
+ones by a paired bootstrap (Efron & Tibshirani 1993).
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from models.retrieval.candidates import Candidate, lifted
 from models.retrieval.cases import Votes
+from models.retrieval.voters import VOTERS
 
-WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0)
+Array: TypeAlias = NDArray[np.float64]
+
 OLDER = 0.6
-"""The share of the cases, the oldest, that a weight is chosen on."""
+"""The share of the cases, the oldest, that weights are first fitted to."""
 LEAST = 60
 """Cases below which nothing is learnt: the newer part would be too few to tell anything."""
 RESAMPLES = 2_000
 SURE = 0.9
 DEPTH = 10
+SPREAD = 8.0
+"""How far weights may go from those in use before it has to show: about as far as a usual one is from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +43,100 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """The chosen weight, whether it won on the newer cases, and their nDCG@10 with it and before."""
+    """Weights by voter, whether they won on the newer cases, and their nDCG@10 with them and before."""
 
-    weight: float
+    weights: dict[str, float]
     won: bool
     figures: dict[str, float]
 
 
-def learn(lessons: Sequence[Lesson], weight: float) -> Learnt | None:
-    """Lessons from oldest to newest, `weight` the one in use; `None` where they are too few."""
+def learn(lessons: Sequence[Lesson], weights: Mapping[str, float]) -> Learnt | None:
+    """Lessons from oldest to newest, `weights` those in use; `None` where they are too few.
+
+    What won on the newer ones, fitted to the older, is fitted again to all of them.
+    """
     if len(lessons) < LEAST:
         return None
     older, newer = lessons[: int(OLDER * len(lessons))], lessons[int(OLDER * len(lessons)) :]
-    chosen = max(WEIGHTS, key=lambda each: float(scores(older, each).mean()))
-    with_new, with_old = scores(newer, chosen), scores(newer, weight)
+    with_new, with_old = scores(newer, fit(older, weights)), scores(newer, weights)
     sure = confidence(with_new, with_old)
     figures = {
         "cases": float(len(newer)),
         "ndcg@10": round(float(with_new.mean()), 4),
         "ndcg@10_before": round(float(with_old.mean()), 4),
-        "ndcg@10_articles_alone": round(float(scores(newer, 0.0).mean()), 4),
+        "ndcg@10_articles_alone": round(float(scores(newer, {}).mean()), 4),
         "confidence": round(sure, 4),
     }
+    chosen = {name: round(weight, 4) for name, weight in fit(lessons, weights).items()}
     return Learnt(chosen, sure >= SURE, figures)
 
 
-def scores(lessons: Sequence[Lesson], weight: float) -> NDArray[np.float64]:
-    """Each lesson's nDCG@10 with votes of that weight."""
+def fit(lessons: Sequence[Lesson], weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights that make the right articles of these lessons likeliest, in deviations of fused scores."""
+    tables = [table for each in lessons if (table := _table(each)) is not None]
+    known = np.array([weights.get(name, 0.0) for name in VOTERS])
+    if not tables:
+        return dict(zip(VOTERS, known.tolist(), strict=True))
+    start = np.concatenate([[1.0], known])
+    start *= _scale(start, tables)
+    spread = SPREAD * start[0]
+
+    def penalised(theta: Array) -> tuple[float, Array]:
+        loss, gradient = _loss(theta, tables)
+        off = (theta - start) / spread
+        return loss + 0.5 * float(off @ off), gradient + off / spread
+
+    theta = _minimum(penalised, start)
+    return dict(zip(VOTERS, (theta[1:] / theta[0]).tolist(), strict=True))
+
+
+def _scale(direction: Array, tables: Sequence[tuple[Array, Array]]) -> float:
+    """How sharp the chances are with the weights in use: one number, by which all are multiplied."""
+
+    def along(factor: Array) -> tuple[float, Array]:
+        loss, gradient = _loss(factor[0] * direction, tables)
+        return loss, np.array([gradient @ direction])
+
+    return max(float(_minimum(along, np.ones(1))[0]), 0.05)
+
+
+def _table(lesson: Lesson) -> tuple[Array, Array] | None:
+    """Of each candidate article, its score and its votes by voter, and whether it is right."""
+    best: dict[str, float] = {}
+    for each in lesson.candidates:
+        best.setdefault(each.article_id, each.score)
+    right = np.array([article in lesson.right for article in best], dtype=np.float64)
+    if not right.any():
+        return None
+    nobody = np.zeros(len(VOTERS))
+    votes = [lesson.votes.roots.get(article, nobody) for article in best]
+    return np.column_stack([list(best.values()), votes]), right / right.sum()
+
+
+Loss: TypeAlias = Callable[[Array], tuple[float, Array]]
+
+
+def _loss(theta: Array, tables: Sequence[tuple[Array, Array]]) -> tuple[float, Array]:
+    """How unlikely the right articles are, and the gradient."""
+    loss, gradient = 0.0, np.zeros_like(theta)
+    for features, right in tables:
+        scores = features @ theta
+        scores -= scores.max()
+        chances = np.exp(scores)
+        total = chances.sum()
+        loss -= float(right @ scores) - math.log(total)
+        gradient += features.T @ (chances / total - right)
+    return loss, gradient
+
+
+def _minimum(loss: Loss, start: Array) -> Array:
+    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B").x, dtype=np.float64)
+
+
+def scores(lessons: Sequence[Lesson], weights: Mapping[str, float]) -> Array:
+    """Each lesson's nDCG@10 with votes of these weights."""
     return np.array(
-        [ndcg(ranking(each.candidates, each.votes.lifts(weight)), each.right) for each in lessons]
+        [ndcg(ranking(each.candidates, each.votes.lifts(weights)), each.right) for each in lessons]
     )
 
 
@@ -79,7 +152,7 @@ def ndcg(ranked: Sequence[str], right: Collection[str]) -> float:
     return found / best if best else 0.0
 
 
-def confidence(new: NDArray[np.float64], old: NDArray[np.float64]) -> float:
+def confidence(new: Array, old: Array) -> float:
     """In which share of paired resamples the new ones are better on average; 0 where all are the same."""
     difference = new - old
     if not difference.any():

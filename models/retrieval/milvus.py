@@ -22,7 +22,6 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what it also
 T = TypeVar("T")
 observed = partial(tracing.call_of, "milvus")
 DOWN = (MilvusException, grpc.RpcError, grpc.aio.AioRpcError, OSError, TimeoutError)
-OTHER = {"dense": "sparse", "sparse": "dense"}
 RECONNECT = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2_000}
 """Back within two seconds of the server: gRPC alone would wait up to two minutes after a long outage."""
 LITE_CHUNKS = 20_000
@@ -84,14 +83,17 @@ class MilvusStore:
         reading = asyncio.to_thread(all_ids, self.uri, self.collection, self.write_timeout_s)
         return await self._within(reading, 10 * self.write_timeout_s)
 
-    async def search_dense(self, vector: NDArray[np.float32], *, filters: Filters, limit: int) -> list[Hit]:
+    async def search_dense(
+        self, vector: NDArray[np.float32], *, filters: Filters, limit: int, with_vectors: bool = False
+    ) -> list[Hit]:
         params = {"metric_type": "COSINE", "params": {"ef": max(64, 2 * limit)}}
-        return await self._search("dense", vector.tolist(), params, filters, limit)
+        fields = ["sparse", "dense"] if with_vectors else ["sparse"]
+        return await self._search("dense", vector.tolist(), params, filters, limit, fields)
 
     async def search_sparse(self, vector: SparseVector, *, filters: Filters, limit: int) -> list[Hit]:
         if not vector:
             return []
-        return await self._search("sparse", vector, {"metric_type": "IP"}, filters, limit)
+        return await self._search("sparse", vector, {"metric_type": "IP"}, filters, limit, ["dense"])
 
     async def ping(self) -> None:
         client = await self._connected()
@@ -119,7 +121,13 @@ class MilvusStore:
 
     @observed("search")
     async def _search(
-        self, field: str, vector: Any, params: dict[str, Any], filters: Filters, limit: int
+        self,
+        field: str,
+        vector: Any,
+        params: dict[str, Any],
+        filters: Filters,
+        limit: int,
+        fields: Sequence[str],
     ) -> list[Hit]:
         client = await self._connected()
         (hits,) = await self._within(
@@ -130,7 +138,7 @@ class MilvusStore:
                 search_params=params,
                 filter=expression(filters),
                 limit=limit,
-                output_fields=["article_id", OTHER[field]],
+                output_fields=["article_id", *fields],
                 retry_times=1,
             ),
             self.timeout_s,

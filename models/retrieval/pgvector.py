@@ -109,12 +109,14 @@ class PgVectorStore:
             rows = await conn.fetch(f"SELECT chunk_id FROM {self._tables.chunks}")  # noqa: S608
         return {row["chunk_id"] for row in rows}
 
-    async def search_dense(self, vector: NDArray[np.float32], *, filters: Filters, limit: int) -> list[Hit]:
+    async def search_dense(
+        self, vector: NDArray[np.float32], *, filters: Filters, limit: int, with_vectors: bool = False
+    ) -> list[Hit]:
         async with self._connection(self.timeout_s) as conn:
             rows = await conn.fetch(
                 f"""
                 SELECT c.chunk_id, c.article_id, 1 - (c.dense <=> $6::real[]::vector) AS score,
-                       c.terms, c.weights
+                       c.terms, c.weights, CASE WHEN $8 THEN c.dense::real[] END AS dense
                   FROM {self._tables.chunks} c
                  WHERE {ALLOWED}
                  ORDER BY c.dense <=> $6::real[]::vector
@@ -123,12 +125,14 @@ class PgVectorStore:
                 *_allowed(filters),
                 vector.tolist(),
                 limit,
+                with_vectors,
             )
         return [
             Hit(
                 row["chunk_id"],
                 row["article_id"],
                 row["score"],
+                np.array(row["dense"], dtype=np.float32) if with_vectors else None,
                 sparse=dict(zip(row["terms"], row["weights"], strict=True)),
             )
             for row in rows

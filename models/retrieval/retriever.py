@@ -14,13 +14,14 @@ from models.embedding.protocol import Embedder, Vectors
 from models.reranking.protocol import Reranker
 from models.retrieval import bm25, question
 from models.retrieval.candidates import Candidate, Weights, lifted, merged, ranked
-from models.retrieval.cases import CaseMemory, Votes, Voting
+from models.retrieval.cases import CaseMemory, Votes
 from models.retrieval.duplicates import folded
 from models.retrieval.fusion import mix, spread
-from models.retrieval.library import CorpusStatistics, PassageLibrary
+from models.retrieval.library import PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
-from models.retrieval.store import Hit, StoreUnavailable, VectorStore
+from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
 from models.retrieval.trace import Trace
+from models.retrieval.voters import Voting
 from monitoring import metrics
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,19 @@ class RetrieverSettings:
 
     @property
     def voting(self) -> Voting:
-        return Voting(self.case_neighbours, self.case_width, self.case_doubt, self.case_weight)
+        return Voting(self.case_neighbours, self.case_width, self.case_doubt, {"wide": self.case_weight})
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a question's terms weigh: those that some passage has, and all of them."""
+
+    terms: SparseVector
+    weights: SparseVector
+
+    @property
+    def mass(self) -> float:
+        return sum(self.weights.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +165,29 @@ class Retriever:
         self, query: str, filters: Filters, trace: Trace, without_cases: Collection[str]
     ) -> Candidates:
         words = bm25.query_terms(query)
-        (vector, dense, votes), (statistics, sparse) = await asyncio.gather(
-            self._dense(query, filters, trace, without_cases), self._sparse(words, filters, trace)
+        asked = asyncio.ensure_future(self._statistics(words))
+        (vector, dense, votes), sparse, known = await asyncio.gather(
+            self._dense(query, asked, filters, trace, without_cases),
+            self._sparse(asked, filters, trace),
+            asked,
         )
         if vector is None or dense is None or sparse is None:
             return Candidates(vector, None, votes)
         dense += await self._led(vector, {hit.article_id for hit in (*dense, *sparse)}, votes, filters, trace)
-        candidates = merged(dense, sparse, vector, bm25.query_vector(words, statistics))
-        mass = sum(bm25.query_weights(words, statistics).values())
-        return Candidates(vector, ranked(candidates, self.settings.weights, mass=mass), votes)
+        candidates = merged(dense, sparse, vector, known.terms)
+        return Candidates(vector, ranked(candidates, self.settings.weights, mass=known.mass), votes)
+
+    async def _statistics(self, words: Counter[int]) -> Words:
+        statistics = await self.library.statistics(list(words))
+        return Words(bm25.query_vector(words, statistics), bm25.query_weights(words, statistics))
 
     async def _dense(
-        self, query: str, filters: Filters, trace: Trace, without_cases: Collection[str]
+        self,
+        query: str,
+        words: Awaitable[Words],
+        filters: Filters,
+        trace: Trace,
+        without_cases: Collection[str],
     ) -> tuple[Vector | None, list[Hit] | None, Votes]:
         vector = await self._question(query, trace)
         if vector is None:
@@ -171,7 +195,10 @@ class Retriever:
         nearest = self._nearest(vector, filters, self.settings.candidates, trace)
         if self.cases is None or not self.settings.case_weight:
             return vector, await nearest, Votes()
-        hits, votes = await asyncio.gather(nearest, self.cases.votes(vector, filters, trace, without_cases))
+        weights = (await words).weights
+        hits, votes = await asyncio.gather(
+            nearest, self.cases.votes(vector, weights, filters, trace, without_cases)
+        )
         return vector, hits, votes
 
     async def _nearest(
@@ -194,17 +221,14 @@ class Retriever:
         own = replace(filters, articles=wanted)
         return await self._nearest(vector, own, 4 * len(wanted), trace, "led") or []
 
-    async def _sparse(
-        self, words: Counter[int], filters: Filters, trace: Trace
-    ) -> tuple[CorpusStatistics, list[Hit] | None]:
-        statistics = await self.library.statistics(list(words))
-        terms, limit = bm25.query_vector(words, statistics), self.settings.candidates
+    async def _sparse(self, words: Awaitable[Words], filters: Filters, trace: Trace) -> list[Hit] | None:
+        terms, limit = (await words).terms, self.settings.candidates
         try:
             with trace.stage("search"):
-                return statistics, await self.store.search_sparse(terms, filters=filters, limit=limit)
+                return await self.store.search_sparse(terms, filters=filters, limit=limit)
         except StoreUnavailable as error:
             self._without_store(error, trace)
-            return statistics, None
+            return None
 
     def _without_store(self, error: StoreUnavailable, trace: Trace) -> None:
         log.warning("searching by keywords: %s", error)

@@ -23,7 +23,7 @@ from models.retrieval.milvus import MilvusStore
 from models.retrieval.passages import Filters
 from models.retrieval.retriever import Candidates, Retriever
 from pipelines import console
-from pipelines.evaluation.cases import learn_weight
+from pipelines.evaluation.cases import learn_weights
 from pipelines.evaluation.ranking import DEPTH, Figures
 from pipelines.evaluation.stages import rankings, summary
 from pipelines.evaluation.trial import retriever_over
@@ -57,7 +57,7 @@ async def _run(
     async with opened(profile) as (pool, retriever):
         figures = await judged(pool, retriever, options.last, report)
         if options.learn:
-            learnt = await learn_weight(pool, retriever, profile.retrieval.collection, report)
+            learnt = await learn_weights(pool, retriever, profile.retrieval.collection, report)
             figures["learnt"] = asdict(learnt) if learnt else {"won": False, "why": "too few cases"}
     return figures
 

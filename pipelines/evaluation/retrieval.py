@@ -27,7 +27,7 @@ from models.retrieval.passages import Filters, Retrieval
 from models.retrieval.retriever import Candidates
 from pipelines import console
 from pipelines.evaluation.beir import Dataset, DatasetError, Query
-from pipelines.evaluation.cases import learn_weight
+from pipelines.evaluation.cases import learn_weights
 from pipelines.evaluation.ranking import DEPTH, Figures, mean
 from pipelines.evaluation.stages import plot, rankings, summary
 from pipelines.evaluation.trial import SOURCE, Report, indexed, taught, throwaway
@@ -125,7 +125,7 @@ async def evaluate(
         result = Result(chunks=run.chunks, index_seconds=run.seconds)
         if past:
             result.cases = await taught(past, pool, retriever, report)
-            result.learnt = await learn_weight(pool, retriever, profile.retrieval.collection, report)
+            result.learnt = await learn_weights(pool, retriever, profile.retrieval.collection, report)
         start = time.monotonic()
         for number, query in enumerate(dataset.queries, start=1):
             found = await retriever.retrieve(

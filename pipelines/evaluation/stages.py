@@ -23,7 +23,7 @@ def rankings(found: Candidates) -> dict[str, list[str]]:
         "sparse": _by([each for each in candidates if each.keyword > 0], lambda each: each.keyword),
         "fused": ranking(candidates, {}),
     }
-    if found.votes.shares:
+    if found.votes.roots:
         orders["with_cases"] = ranking(candidates, found.votes.lifts())
     return orders
 

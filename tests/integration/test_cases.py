@@ -26,12 +26,13 @@ from models.embedding.local import LocalEmbedder
 from models.llm.catalogue import Catalogue
 from models.prompts.tokens import EstimatedCounter
 from models.reranking.protocol import Scores
-from models.retrieval.cases import CaseMemory, Voting
+from models.retrieval.cases import CaseMemory
 from models.retrieval.milvus import MilvusStore
 from models.retrieval.passages import Filters
 from models.retrieval.retriever import Retriever
+from models.retrieval.voters import Voting
 from pipelines.evaluation import live
-from pipelines.evaluation.cases import learn_weight
+from pipelines.evaluation.cases import learn_weights
 from tests import factories
 from tests.integration.conftest import Browser
 from tests.integration.knowledge import Knowledge, prepared, sample, slugs, write
@@ -304,7 +305,7 @@ async def test_the_service_is_judged_by_its_own_cases(loop: Loop, conn: db.Conne
     assert figures["production"]["cases"] == 3
     assert figures["with_cases"]["ndcg@10"] > figures["fused"]["ndcg@10"]
     assert figures["production"]["ndcg@10"] == figures["with_cases"]["ndcg@10"]
-    assert await learn_weight(pool, retriever, loop.knowledge.settings.index, lambda _: None) is None
+    assert await learn_weights(pool, retriever, loop.knowledge.settings.index, lambda _: None) is None
 
 
 async def test_cases_are_there_for_every_embedder_that_may_answer(

@@ -9,41 +9,63 @@ from hypothesis import strategies as st
 
 from models.privacy.masking import masked
 from models.retrieval.candidates import Candidate, lifted
-from models.retrieval.cases import PIVOT, Votes, Voting, shares
-from models.retrieval.passages import PastCase
+from models.retrieval.cases import Votes
 from models.retrieval.question import embedded, views
+from models.retrieval.voters import PIVOT, VOTERS, Neighbours, Voting, roots
 from tests.factories import WordVectors
 
-VOTING = Voting()
+WEIGHTS = {"wide": 8.0}
 
 
-def case(similarity: float, *articles: str) -> PastCase:
-    return PastCase("case", similarity, articles)
+def case(similarity: float, *articles: str) -> tuple[float, tuple[str, ...]]:
+    return similarity, articles
+
+
+def votes(*cases: tuple[float, tuple[str, ...]], how: Voting = Voting(), alike: float = 0.0) -> Votes:
+    """Of cases with these cosines to the question; `alike` is theirs to each other."""
+    similarities = np.array([similarity for similarity, _ in cases])
+    own = np.eye(len(cases)) * math.sqrt(max(1 - alike, 0.0))
+    vectors = np.hstack([own, np.full((len(cases), 1), math.sqrt(alike))]).astype(np.float32)
+    near = Neighbours(similarities, np.zeros(len(cases)), vectors, [linked for _, linked in cases])
+    return Votes((), roots(near, how), WEIGHTS)
+
+
+def share(found: Votes, article: str, voter: str = "wide") -> float:
+    return float(found.roots[article][list(VOTERS).index(voter)] ** 2)
 
 
 def test_a_case_at_the_pivot_weighs_one() -> None:
-    assert shares([case(PIVOT, "a")], Voting(doubt=1.0)) == {"a": pytest.approx(0.5)}
+    assert share(votes(case(PIVOT, "a"), how=Voting(doubt=1.0)), "a") == pytest.approx(0.5)
 
 
 def test_many_fairly_similar_cases_outvote_the_most_similar_one() -> None:
-    found = shares([case(0.75, "lone"), *[case(0.6, "common")] * 8], VOTING)
-    assert found["common"] > found["lone"]
+    found = votes(case(0.75, "lone"), *[case(0.6, "common")] * 8)
+    assert found.leaders(1) == ["common"]
 
 
 def test_a_case_with_many_links_says_less_of_each() -> None:
-    found = shares([case(0.6, "a", "b", "c", "d"), case(0.6, "e")], VOTING)
-    assert found["a"] == pytest.approx(found["e"] / 2)
+    found = votes(case(0.6, "a", "b", "c", "d"), case(0.6, "e"))
+    assert share(found, "a") == pytest.approx(share(found, "e") / 2)
 
 
 def test_a_lone_case_about_something_else_hardly_matters_and_a_like_one_does() -> None:
-    assert Votes((), shares([case(0.05, "a")], VOTING), 8.0).lifts()["a"] < 0.5
-    assert Votes((), shares([case(0.7, "a")], VOTING), 8.0).lifts()["a"] > 3
+    assert votes(case(0.05, "a")).lifts()["a"] < 0.5
+    assert votes(case(0.7, "a")).lifts()["a"] > 3
 
 
-@given(st.lists(st.tuples(st.floats(-1, 1), st.lists(st.sampled_from("abc"), unique=True)), max_size=20))
+def test_cases_that_repeat_each_other_share_one_vote_of_the_ridge() -> None:
+    same = votes(*[case(0.6, "a")] * 4, alike=0.95)
+    apart = votes(*[case(0.6, "a")] * 4, alike=0.0)
+    assert share(same, "a", "ridge") < share(apart, "a", "ridge")
+    assert share(same, "a") == pytest.approx(share(apart, "a")), "a kernel counts every one of them"
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.lists(st.sampled_from("abc"), unique=True)), min_size=1))
 def test_shares_are_shares(found: list[tuple[float, list[str]]]) -> None:
-    by_article = shares([case(similarity, *articles) for similarity, articles in found], VOTING)
-    assert all(0 <= share < 1 for share in by_article.values())
+    by_article = votes(*[case(similarity, *articles) for similarity, articles in found])
+    for article in by_article.roots:
+        assert all(0 <= share(by_article, article, voter) < 1 for voter in ("wide", "near", "words"))
+        assert np.isfinite(by_article.roots[article]).all()
 
 
 def test_votes_move_an_articles_passages_and_keep_their_order() -> None:
@@ -56,7 +78,9 @@ def test_votes_move_an_articles_passages_and_keep_their_order() -> None:
 
 
 def test_leaders_are_those_with_most_votes() -> None:
-    assert Votes((), {"a": 1.0, "b": 3.0, "c": 2.0}).leaders(2) == ["b", "c"]
+    found = {name: np.full(len(VOTERS), value) for name, value in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
+    assert Votes((), found, WEIGHTS).leaders(2) == ["b", "c"]
+    assert Votes((), found).lifts() == {}
 
 
 async def test_the_first_line_counts_twice_where_there_is_more_than_it() -> None:

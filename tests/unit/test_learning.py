@@ -8,6 +8,7 @@ from models.retrieval.candidates import Candidate
 from models.retrieval.cases import Votes
 from models.retrieval.learning import LEAST, Lesson, confidence, learn, ndcg
 from models.retrieval.retriever import Candidates
+from models.retrieval.voters import VOTERS
 from pipelines.evaluation.ranking import Figures
 from pipelines.evaluation.stages import interval, rankings, summary
 
@@ -18,15 +19,18 @@ def lesson(*, cases_know: bool, rng: random.Random) -> Lesson:
     right = order[rng.choice([2, 3])]
     candidates = [Candidate(each, each, 0.0, 0.0, 1.0 - 0.4 * i) for i, each in enumerate(order)]
     voted = right if cases_know else order[rng.choice([0, 1])]
-    return Lesson(candidates, Votes((), {voted: 0.2}, 0.0), {right})
+    nobody, somebody = np.zeros(len(VOTERS)), np.zeros(len(VOTERS))
+    somebody[0] = 0.45
+    return Lesson(candidates, Votes((), dict.fromkeys(order, nobody) | {voted: somebody}), {right})
 
 
 def test_a_weight_is_learnt_where_cases_know() -> None:
     rng = random.Random(1)
-    learnt = learn([lesson(cases_know=True, rng=rng) for _ in range(200)], 0.0)
+    learnt = learn([lesson(cases_know=True, rng=rng) for _ in range(200)], {})
     assert learnt
     assert learnt.won
-    assert learnt.weight > 0
+    assert learnt.weights["wide"] > 1
+    assert abs(learnt.weights["ridge"]) < 1e-3, "what says nothing counts nothing"
     assert learnt.figures["ndcg@10"] > learnt.figures["ndcg@10_before"]
 
 
@@ -34,13 +38,13 @@ def test_what_does_not_win_on_newer_cases_is_not_used() -> None:
     rng = random.Random(2)
     older = [lesson(cases_know=True, rng=rng) for _ in range(120)]
     newer = [lesson(cases_know=False, rng=rng) for _ in range(80)]
-    learnt = learn(older + newer, 0.0)
+    learnt = learn(older + newer, {})
     assert learnt
     assert not learnt.won
 
 
 def test_a_few_cases_teach_nothing() -> None:
-    assert learn([lesson(cases_know=True, rng=random.Random(3))] * (LEAST - 1), 8.0) is None
+    assert learn([lesson(cases_know=True, rng=random.Random(3))] * (LEAST - 1), {"wide": 8.0}) is None
 
 
 def test_ndcg_is_the_evaluators() -> None:
@@ -57,7 +61,8 @@ def test_nothing_is_certain_of_no_difference() -> None:
 
 def test_stages_are_judged_apart() -> None:
     found = [Candidate("1", "a", 0.9, 0.0, 1.0), Candidate("2", "b", 0.1, 5.0, 0.5)]
-    orders = rankings(Candidates(None, found, Votes((), {"b": 0.25}, 8.0)))
+    votes = Votes((), {"b": np.full(len(VOTERS), 0.5)}, {"wide": 8.0})
+    orders = rankings(Candidates(None, found, votes))
     assert orders == {"dense": ["a", "b"], "sparse": ["b"], "fused": ["a", "b"], "with_cases": ["b", "a"]}
     assert "with_cases" not in rankings(Candidates(None, found))
 
