@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from app import db
+from app.cases import service as cases
+from app.cases.schemas import Imported
 from app.knowledge import promotion, versions
 from app.knowledge.planning import Result, Stored
 from app.knowledge.schemas import Index
@@ -36,6 +38,12 @@ async def store_questions(library: Library) -> None:
     asked = [(row["question"], [ids[each] for each in row["articles"] if each in ids]) for row in rows]
     async with library.pool.acquire() as conn:
         await versions.add_questions(conn, [(question, articles) for question, articles in asked if articles])
+
+
+async def solve_a_case(library: Library) -> None:
+    article = await library.pool.fetchval("SELECT id FROM articles WHERE visibility = 'public' LIMIT 1")
+    async with db.transaction(library.pool) as conn:
+        await cases.add_imported(conn, [Imported("1", "My notes are in conflict", (article,))])
 
 
 @pytest.fixture(params=["milvus", "pgvector"])
@@ -119,10 +127,13 @@ async def test_the_gate_lets_a_better_embedder_through_and_stops_a_bad_one(
     library: Library, tmp_path: Path
 ) -> None:
     await store_questions(library)
+    await solve_a_case(library)
     fine = await begin(library, embedder="all-minilm-l6-v2:fp32:256")
     await library.build(fine.name)
     good = await library.index(fine.name)
     assert (good.status, good.gate and good.gate["passed"]) == ("ready", True)
+    assert good.gate
+    assert good.gate["solved"] == 1, "what a customer asked and what solved it are asked too"
 
     models = scrambled(library.environment.models, tmp_path / "models")
     library.environment = library.environment.model_copy(update={"models": models})

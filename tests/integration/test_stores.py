@@ -104,6 +104,10 @@ async def test_a_hit_carries_the_other_vector(store: VectorStore) -> None:
     await store.upsert([record(3)])
     await store.flush()
     (dense,) = await store.search_dense(unit(3), filters=ALL, limit=1)
+    assert dense.dense is None, "four bytes a dimension that nobody asked for"
+    (both,) = await store.search_dense(unit(3), filters=ALL, limit=1, with_vectors=True)
+    assert both.dense == pytest.approx(unit(3))
+    assert both.sparse == dense.sparse
     (sparse,) = await store.search_sparse({4: 1.0}, filters=ALL, limit=1)
     assert dense.sparse == pytest.approx({4: 1.0, 1000: 0.5})
     assert sparse.dense == pytest.approx(unit(3), abs=1e-6)
