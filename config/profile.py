@@ -105,7 +105,10 @@ class RetrievalSettings(Settings):
         20.0, ge=0, description="weight of having seen nothing like it, in cases of cosine 0.45"
     )
     case_weight: float = Field(
-        8.0, ge=0, description="what a full vote lifts an article by, in deviations; 0 searches without cases"
+        5.0, ge=0, description="what all of the kernel's vote lifts an article by, in deviations"
+    )
+    case_ridge_weight: float = Field(
+        5.0, ge=0, description="the same of the ridge regression's; with 0 for both, cases are not asked"
     )
     rerank: bool = True
     rerank_depth: int = 12

@@ -46,7 +46,8 @@ class RetrieverSettings:
     case_neighbours: int = 100
     case_width: float = 0.12
     case_doubt: float = 20.0
-    case_weight: float = 8.0
+    case_weight: float = 5.0
+    case_ridge_weight: float = 5.0
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = 0.0
@@ -62,8 +63,12 @@ class RetrieverSettings:
         return Weights(self.dense_weight, self.coverage_weight, self.article_support)
 
     @property
+    def case_weights(self) -> dict[str, float]:
+        return {"wide": self.case_weight, "ridge": self.case_ridge_weight}
+
+    @property
     def voting(self) -> Voting:
-        return Voting(self.case_neighbours, self.case_width, self.case_doubt, {"wide": self.case_weight})
+        return Voting(self.case_neighbours, self.case_width, self.case_doubt, self.case_weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,7 @@ class Retriever:
         if vector is None:
             return None, None, Votes()
         nearest = self._nearest(vector, filters, self.settings.candidates, trace)
-        if self.cases is None or not self.settings.case_weight:
+        if self.cases is None or not any(self.settings.case_weights.values()):
             return vector, await nearest, Votes()
         weights = (await words).weights
         hits, votes = await asyncio.gather(

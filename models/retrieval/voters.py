@@ -43,7 +43,7 @@ class Voting:
     neighbours: int = 100
     width: float = 0.12
     doubt: float = 20.0
-    weights: Mapping[str, float] = field(default_factory=lambda: {"wide": 8.0})
+    weights: Mapping[str, float] = field(default_factory=lambda: {"wide": 5.0, "ridge": 5.0})
 
 
 def kernel(scores: Array, pivot: float, width: float, doubt: float) -> Array:
@@ -61,7 +61,7 @@ VOTERS: Mapping[str, Callable[[Neighbours, Voting], Array]] = {
     "wide": lambda near, how: kernel(near.similarities, PIVOT, how.width, how.doubt),
     "near": lambda near, how: kernel(near.similarities, PIVOT, 0.05, 3.0),
     "words": lambda near, how: kernel(near.words, 0.25, 0.12, how.doubt),
-    "ridge": lambda near, how: ridge(near, 1.0),
+    "ridge": lambda near, how: ridge(near, 3.0),
 }
 
 

@@ -7,7 +7,7 @@ from app.cases import jobs, service
 from app.cases.jobs import Shelf
 from app.cases.schemas import Imported
 from app.knowledge.indexing import article_id
-from models.retrieval.learning import Learnt, Lesson, learn
+from models.retrieval.learning import OLDER, Learnt, Lesson, learn
 from models.retrieval.passages import Filters
 from models.retrieval.retriever import Candidates, Retriever
 from pipelines.evaluation.beir import Dataset
@@ -44,16 +44,23 @@ async def learn_weights(
     """Ask the newest cases as if they were new, and keep what that teaches; used from now on if it won."""
     async with db.transaction(pool) as conn:
         cases = await service.confirmed(conn, NEWEST)
+    boundary = int(OLDER * len(cases))
+    silent = {str(case.id) for case in cases[boundary:]}
     lessons: list[Lesson] = []
     for number, case in enumerate(cases, start=1):
         seen: list[Candidates] = []
         await retriever.retrieve(
-            case.question, filters=Filters(), rerank=False, without_cases=[str(case.id)], observe=seen.append
+            case.question,
+            filters=Filters(),
+            rerank=False,
+            without_cases=silent | {str(case.id)},
+            observe=seen.append,
         )
-        if seen and seen[0].ranked is not None:
-            lessons.append(Lesson(seen[0].ranked, seen[0].votes, {str(each) for each in case.articles}))
+        right = {str(each) for each in case.articles}
+        lessons.append(Lesson(seen[0].ranked or (), seen[0].votes, right))
         report(f"{number:,} of {len(cases):,} cases asked")
-    learnt = learn(lessons, await retriever.cases.weights()) if retriever.cases else None
+    known = await retriever.cases.weights() if retriever.cases else {}
+    learnt = learn(lessons[:boundary], lessons[boundary:], known)
     if learnt and keep:
         async with db.transaction(pool) as conn:
             await service.keep_weights(conn, index, learnt.weights, learnt.figures, active=learnt.won)

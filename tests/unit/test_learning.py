@@ -24,9 +24,13 @@ def lesson(*, cases_know: bool, rng: random.Random) -> Lesson:
     return Lesson(candidates, Votes((), dict.fromkeys(order, nobody) | {voted: somebody}), {right})
 
 
+def halves(lessons: list[Lesson]) -> tuple[list[Lesson], list[Lesson]]:
+    return lessons[: len(lessons) // 2], lessons[len(lessons) // 2 :]
+
+
 def test_a_weight_is_learnt_where_cases_know() -> None:
     rng = random.Random(1)
-    learnt = learn([lesson(cases_know=True, rng=rng) for _ in range(200)], {})
+    learnt = learn(*halves([lesson(cases_know=True, rng=rng) for _ in range(200)]), {})
     assert learnt
     assert learnt.won
     assert learnt.weights["wide"] > 1
@@ -38,13 +42,15 @@ def test_what_does_not_win_on_newer_cases_is_not_used() -> None:
     rng = random.Random(2)
     older = [lesson(cases_know=True, rng=rng) for _ in range(120)]
     newer = [lesson(cases_know=False, rng=rng) for _ in range(80)]
-    learnt = learn(older + newer, {})
+    learnt = learn(older, newer, {})
     assert learnt
     assert not learnt.won
 
 
 def test_a_few_cases_teach_nothing() -> None:
-    assert learn([lesson(cases_know=True, rng=random.Random(3))] * (LEAST - 1), {"wide": 8.0}) is None
+    assert (
+        learn(*halves([lesson(cases_know=True, rng=random.Random(3))] * (LEAST - 1)), {"wide": 8.0}) is None
+    )
 
 
 def test_ndcg_is_the_evaluators() -> None:
