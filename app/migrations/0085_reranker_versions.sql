@@ -12,3 +12,4 @@ CREATE TABLE reranker_versions (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX reranker_versions_one_active ON reranker_versions (active) WHERE active;
+SELECT audit_table('reranker_versions', plain => '{artefact,figures}');
