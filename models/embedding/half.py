@@ -60,15 +60,16 @@ class TorchEmbedder:
         self.name = folder.name
         self.precision = precision
         self.max_tokens = max_tokens
-        self._model: Any = SentenceTransformer(
+        model: Any = SentenceTransformer(
             str(weights(folder)),
             device=device,
             local_files_only=True,
             model_kwargs={"dtype": getattr(torch, DTYPES[precision])},
         )
-        self._model.max_seq_length = max_tokens
+        model.max_seq_length = max_tokens
+        self._model: Any = model
         self.device: str = self._model.device.type
-        self.dimensions = int(self._model.get_embedding_dimension())
+        self.dimensions = int(model.get_embedding_dimension())
 
     @property
     def version(self) -> str:
@@ -86,7 +87,8 @@ class TorchEmbedder:
                 show_progress_bar=False,
             )
             vectors[batch] = rows.float().cpu().numpy()
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
         if not texts:

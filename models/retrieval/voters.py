@@ -54,7 +54,7 @@ def kernel(scores: Array, pivot: float, width: float, doubt: float) -> Array:
 def ridge(near: Neighbours, penalty: float) -> Array:
     gram = (near.vectors @ near.vectors.T).astype(np.float64)
     gram[np.diag_indices_from(gram)] += penalty
-    return np.linalg.solve(gram, near.similarities)
+    return np.asarray(np.linalg.solve(gram, near.similarities), dtype=np.float64)
 
 
 VOTERS: Mapping[str, Callable[[Neighbours, Voting], Array]] = {
