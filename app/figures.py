@@ -11,7 +11,9 @@ from app.analytics import service as analytics
 from app.audit import service as audit
 from app.jobs import observation as jobs
 from app.knowledge import service as knowledge
+from app.triage import drift
 from app.usage import service as usage
+from app.webhooks import jobs as webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +30,8 @@ async def keep(pool: db.Pool, kinds: Collection[str], stop: asyncio.Event) -> No
                 await usage.gauge(conn)
                 await analytics.gauge(conn)
                 await audit.gauge(conn)
+                await drift.gauge(conn)
+                await webhooks.gauge(conn)
         except Exception as error:  # figures are no reason to end; the next look may succeed
             log.warning("figures not read", exc_info=error)
         with contextlib.suppress(TimeoutError):

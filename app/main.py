@@ -38,6 +38,7 @@ from app.state import State
 from app.telemetry import Telemetry
 from app.tickets import endpoints as tickets
 from app.triage import endpoints as triage
+from app.webhooks import endpoints as webhooks
 from config import safety
 from config.environment import Environment
 from config.keyring import Keyring
@@ -66,6 +67,7 @@ SLICES = (
     upload_endpoints,
     providers,
     budgets,
+    webhooks,
     answers,
     analytics,
 )

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from config.limits import LimitSettings
 from config.lineup import Lineup, Settings
+from config.webhooks import WebhookSettings
 
 FOLDER = Path(__file__).parent
 
@@ -265,6 +266,7 @@ class Profile(Settings):
     jobs: JobSettings = JobSettings()
     events: EventSettings = EventSettings()
     audit: AuditSettings = AuditSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @property
     def is_local(self) -> bool:

@@ -99,6 +99,8 @@ class _Given:
 def _profile(profile: Profile) -> Iterator[str]:
     if profile.auth.demo_users:
         yield "auth.demo_users is on: demo users are for the local profile"
+    if profile.webhooks.allow_loopback:
+        yield "webhooks.allow_loopback is on: administrators' webhooks could reach services of this machine"
     if profile.http.cors_credentials and "*" in profile.http.cors_origins:
         yield "http.cors_origins is '*' with http.cors_credentials on: name the origins that may send them"
     for origin in profile.http.cors_origins:

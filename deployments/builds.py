@@ -10,6 +10,7 @@ import sys
 import ray
 
 from config.environment import CHECKOUT
+from monitoring import tracing
 
 STRETCH_S = 200.0
 """Less than a job may take (`jobs.timeout_s`); start-up costs about ten seconds of it."""
@@ -27,7 +28,7 @@ async def build(name: str) -> bool:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pipelines.build", name, "--for", str(STRETCH_S)),
         cwd=CHECKOUT,
-        env={**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
+        env={**os.environ, **tracing.environ(), "RAY_ADDRESS": ray.get_runtime_context().gcs_address},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -23,6 +23,9 @@ from app.knowledge.stores import open_store
 from app.knowledge.updating import Updater
 from app.providers.hints import Hints
 from app.providers.watch import Watch
+from app.webhooks.destinations import LOOPBACK, Destinations, SystemResolver
+from app.webhooks.jobs import Deliverer
+from app.webhooks.sending import Sender
 from config.environment import Environment
 from config.profile import Profile
 from deployments import builds
@@ -64,6 +67,13 @@ def sink(profile: Profile, environment: Environment) -> Sink:
 
             return Kafka(environment.require_events_url(), settings.stream, settings.timeout_s)
     return RedisStream(open_redis(profile, environment), settings.stream, settings.maxlen)
+
+
+def webhook_deliverer(profile: Profile, pool: db.Pool) -> Deliverer:
+    """Loopback is for the local profile; `config.safety` refuses it elsewhere."""
+    settings = profile.webhooks
+    destinations = Destinations(SystemResolver(), LOOPBACK if settings.allow_loopback else ())
+    return Deliverer(pool, Sender(destinations, settings), settings)
 
 
 def retriever(

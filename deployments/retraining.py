@@ -6,6 +6,7 @@ is settled in PostgreSQL, and what came of it is a row in `triage_versions`.
 
 import asyncio
 import contextlib
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import structlog
 from app.jobs.schemas import Effect, Handler, Job
 from app.triage.service import RETRAIN
 from config.environment import CHECKOUT
+from monitoring import tracing
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +46,13 @@ class Retraining:
 
     async def _run(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *self._command, cwd=CHECKOUT, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+            sys.executable,
+            *self._command,
+            cwd=CHECKOUT,
+            env={**os.environ, **tracing.environ()},
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=PIPE,
         )
         try:
             async with asyncio.timeout(DEADLINE_S):

@@ -23,6 +23,8 @@ from app.tickets import jobs as tickets
 from app.triage import watch
 from app.triage.questions import Questions
 from app.usage.budgets import Book
+from app.webhooks import jobs as webhooks
+from app.webhooks.fan_out import FanOut
 from config import environment
 from config.profile import Profile
 from deployments import composition, observation
@@ -70,14 +72,25 @@ class Worker:
             **resealing.handlers(self.pool),
             **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),
             **self.retraining.handlers(),
+            **webhooks.housekeeping(profile.webhooks),
         }
-        runner = Runner(self.pool, handlers, profile.jobs)
-        sinks = [composition.sink(profile, env), Invalidator(redis)]
+        self.deliverer = composition.webhook_deliverer(profile, self.pool)
+        outside = self.deliverer.handlers()
+        sinks = [
+            composition.sink(profile, env),
+            Invalidator(redis),
+            FanOut(self.pool, profile.webhooks),
+        ]
         relays = [Relay(self.pool, sink, profile.events) for sink in sinks]
         sealer = Sealer(self.pool, profile.audit)
         self.stop = asyncio.Event()
-        self.run = [asyncio.create_task(part.run(self.stop)) for part in (runner, *relays, sealer)]
-        self.run.append(asyncio.create_task(figures.keep(self.pool, list(handlers), self.stop)))
+        runners = (
+            Runner(self.pool, handlers, profile.jobs, webhooks.LANE.others),
+            Runner(self.pool, outside, webhooks.pace(profile), webhooks.LANE),
+        )
+        self.run = [asyncio.create_task(part.run(self.stop)) for part in (*runners, *relays, sealer)]
+        kinds = [*handlers, *outside]
+        self.run.append(asyncio.create_task(figures.keep(self.pool, kinds, self.stop)))
 
     def check_health(self) -> None:
         """Raises when a part has ended, so that Serve replaces this replica."""
@@ -104,6 +117,7 @@ class Worker:
         await asyncio.gather(*self.background, return_exceptions=True)
         await self.chat_models.close()
         await self.retraining.close()
+        await self.deliverer.close()
         await self.pool.close()
 
 

@@ -271,6 +271,23 @@ DESK_BOARD = Board(
             Panel("Run, p95", "s", {"{{kind}}": quantile(0.95, "job_duration_seconds", "kind")}),
             Panel("Runs by outcome", "ops", {"{{outcome}}": rate("job_duration_seconds_count", "outcome")}),
         ),
+        "Webhooks": (
+            Panel("Waiting", "short", {"deliveries": "max(webhook_deliveries_pending)"}),
+            Panel(
+                "Attempts by outcome",
+                "ops",
+                {"{{outcome}}": rate("webhook_attempt_duration_seconds_count", "outcome")},
+            ),
+            Panel("Switched off", "short", {"endpoints": "max(webhooks_switched_off)"}),
+        ),
+        "Drift of triage": (
+            Panel(
+                "Alarms of the newest day",
+                "short",
+                {"{{statistic}}": "max by (statistic) (triage_drift_alarm)"},
+                "docs/TRIAGE.md says what each statistic compares.",
+            ),
+        ),
     },
 )
 

@@ -16,7 +16,7 @@ PROVIDER = Values(at_most=40, where="providers of the profile")
 MODEL = Values(at_most=80, where="models of the profile")
 JOB = Values(at_most=60, where="job kinds that have a handler")
 CACHE = Values(at_most=20, where="caches in code")
-BATCH = Values("index", "train", "evaluate")
+BATCH = Values("index", "build", "rebuild", "train", "evaluate", "backfill")
 QUERY = Values(at_most=400, where="functions that hold a statement")
 
 API_REQUEST = histogram(
@@ -157,6 +157,21 @@ DESK_FIGURE = gauge(
     ),
 )
 ASSIGNMENTS = counter("assignments", "Tickets given to somebody", by=Values("routing", "person"))
+
+TRIAGE_DRIFT = gauge(
+    "triage_drift_alarm",
+    "1 where the newest day that was judged is unlike the days before it, else 0",
+    statistic=Values("inputs", "confidence", "labels", "corrections", "disagreement"),
+)
+
+WEBHOOK_ATTEMPT = histogram(
+    "webhook_attempt_duration_seconds",
+    "One attempt to deliver an event to somebody else's server",
+    REQUEST,
+    outcome=Values("delivered", "failed"),
+)
+WEBHOOKS_PENDING = gauge("webhook_deliveries_pending", "Deliveries that wait for an attempt")
+WEBHOOKS_OFF = gauge("webhooks_switched_off", "Endpoints that were switched off because they failed")
 
 BATCH_DURATION = gauge("batch_duration_seconds", "How long the last run of a batch job took", job=BATCH)
 BATCH_SUCCESS = gauge(

@@ -240,6 +240,11 @@ def carrier() -> dict[str, str]:
     return {"traceparent": f"00-{at.trace_id:032x}-{at.id:016x}-01"}
 
 
+def environ() -> dict[str, str]:
+    """`carrier` for a process that is started here, as OpenTelemetry names it for environments."""
+    return {name.upper(): value for name, value in carrier().items()}
+
+
 def _begin(
     sampling: KeepWhatMatters,
     name: str,

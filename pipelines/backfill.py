@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 
+from pipelines import observation
 from pipelines.backfilling import triage
 
 
@@ -15,7 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     subject.set_defaults(run=triage.run)
     args = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # as Ctrl-C: what was written stays
-    return int(args.run(args))
+    with observation.batch("backfill"):
+        return int(args.run(args))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from config import environment
 from config.embedded.stores import Stores, unnamed
 from config.profile import load
-from pipelines import console
+from pipelines import console, observation
 from pipelines.index import EXPECTED
 from pipelines.indexing.run import Unfinished
 from pipelines.indexing.service import build
@@ -37,13 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         ):
             os.environ.update(addresses.environ())
             profile = load(os.environ.get("ESERVICE_PROFILE") or "local")
-            summary = build(
-                options.name,
-                profile,
-                environment.read(),
-                seconds=options.seconds,
-                progress=lambda s: say(f"{s.documents:,} documents, {s.embedded:,} chunks embedded"),
-            )
+            with observation.batch("build"):
+                summary = build(
+                    options.name,
+                    profile,
+                    environment.read(),
+                    seconds=options.seconds,
+                    progress=lambda s: say(f"{s.documents:,} documents, {s.embedded:,} chunks embedded"),
+                )
     except Unfinished as error:
         console.failed(error)
         return UNFINISHED

@@ -13,7 +13,7 @@ from pathlib import Path
 from config import environment
 from config.embedded.stores import Stores, unnamed
 from config.profile import load
-from pipelines import console
+from pipelines import console, observation
 from pipelines.index import EXPECTED
 from pipelines.indexing.service import index_sources
 
@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         with Stores(env.home, wanted=unnamed(env) - {"valkey"}) as addresses:
             os.environ.update(addresses.environ())
             profile = load(os.environ.get("ESERVICE_PROFILE") or "local")
-            summary = index_sources([], profile, environment.read())
+            with observation.batch("rebuild"):
+                summary = index_sources([], profile, environment.read())
         if options.json:
             options.json.write_text(json.dumps(summary.as_json(), indent=2) + "\n")
     except EXPECTED as error:

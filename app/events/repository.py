@@ -1,5 +1,7 @@
 """Every SQL statement that touches the log of events and its readers' cursors."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +69,37 @@ async def after(conn: Connection, position: int, limit: int) -> list[DomainEvent
     rows = await conn.fetch(
         f"SELECT {COLUMNS} FROM domain_events WHERE position > $1 ORDER BY position LIMIT $2",  # noqa: S608
         position,
+        limit,
+    )
+    return [DomainEvent(**row) for row in rows]
+
+
+async def some(conn: Connection, times: Sequence[datetime], ids: Sequence[UUID]) -> list[DomainEvent]:
+    """Those of these events that are kept and have their place; their times say which months have them."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {COLUMNS} FROM domain_events
+          JOIN unnest($1::timestamptz[], $2::uuid[]) AS wanted (at, event_id)
+            ON occurred_at = at AND id = event_id
+         WHERE position IS NOT NULL
+        """,  # noqa: S608
+        list(times),
+        list(ids),
+    )
+    return [DomainEvent(**row) for row in rows]
+
+
+async def since(conn: Connection, at: datetime, event_id: UUID | None, limit: int) -> list[DomainEvent]:
+    """What happened from `at` on, or later than that and the event `event_id`; by time, not by position."""
+    rows = await conn.fetch(
+        f"""
+        SELECT {COLUMNS} FROM domain_events
+         WHERE occurred_at >= $1 AND position IS NOT NULL
+           AND ($2::uuid IS NULL OR (occurred_at, id) > ($1, $2))
+         ORDER BY occurred_at, id LIMIT $3
+        """,  # noqa: S608
+        at,
+        event_id,
         limit,
     )
     return [DomainEvent(**row) for row in rows]

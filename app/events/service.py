@@ -4,9 +4,10 @@ The log is a table, so that what was committed is said and what was rolled back 
 (`relay`, `feed`) remembers a position.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -43,14 +44,17 @@ async def publish(
     data: Mapping[str, JsonValue],
     *,
     event_id: UUID | None = None,
-) -> None:
-    """Say that `kind` happened. The caller holds the aggregate locked: that is what orders its events.
+) -> UUID:
+    """Say that `kind` happened; the event's id.
+
+    The caller holds the aggregate locked: that is what orders its events.
 
     `data` says which fields changed, and to what where that is nobody's words.
     """
     said_id = await repository.add(conn, event_id, aggregate, aggregate_id, kind, actor, dict(data))
     if (touched := _touched.get()) is not None:
         touched.add(Said(said_id, aggregate, aggregate_id, kind))
+    return said_id
 
 
 @contextmanager
@@ -71,6 +75,16 @@ async def place(conn: Connection) -> bool:
 
 async def after(conn: Connection, position: int, limit: int) -> list[DomainEvent]:
     return await repository.after(conn, position, limit)
+
+
+async def some(conn: Connection, wanted: Sequence[tuple[datetime, UUID]]) -> list[DomainEvent]:
+    """Those of these events, by time and id, that are still kept; in no order."""
+    return await repository.some(conn, [at for at, _ in wanted], [event_id for _, event_id in wanted])
+
+
+async def since(conn: Connection, at: datetime, event_id: UUID | None, limit: int) -> list[DomainEvent]:
+    """What happened from `at` on, oldest first; go on with the last one's time and id."""
+    return await repository.since(conn, at, event_id, limit)
 
 
 async def end(conn: Connection) -> int:

@@ -1,27 +1,36 @@
 """Every SQL statement that touches `jobs`. Times are the database's: runners' clocks do not matter."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 from app.db import Connection
-from app.jobs.schemas import Job, JobStatus, Payload
+from app.jobs.schemas import EVERYTHING, Job, JobStatus, Lane, Payload
 
 
 async def add(
-    conn: Connection, kind: str, payload: Payload, *, dedupe_key: str | None, run_at: datetime | None
+    conn: Connection,
+    kind: str,
+    payload: Payload,
+    *,
+    dedupe_key: str | None,
+    run_at: datetime | None,
+    origin: Mapping[str, str],
 ) -> UUID | None:
-    """A new job; `None` where one with this key is waiting already."""
+    """A new job; `None` where one with this key waits already, which then runs at the earlier time."""
     added: UUID | None = await conn.fetchval(
         """
-        INSERT INTO jobs (kind, payload, dedupe_key, run_at)
-        VALUES ($1, $2, $3, coalesce($4, now()))
-        ON CONFLICT (kind, dedupe_key) WHERE status = 'queued' DO NOTHING
-        RETURNING id
+        INSERT INTO jobs (kind, payload, dedupe_key, run_at, origin)
+        VALUES ($1, $2, $3, coalesce($4, now()), $5)
+        ON CONFLICT (kind, dedupe_key) WHERE status = 'queued'
+           DO UPDATE SET run_at = excluded.run_at WHERE jobs.run_at > excluded.run_at
+        RETURNING CASE WHEN xmax = 0 THEN id END
         """,
         kind,
         dict(payload),
         dedupe_key,
         run_at,
+        dict(origin) or None,
     )
     return added
 
@@ -42,13 +51,13 @@ async def add_scheduled(conn: Connection, kinds: list[str]) -> None:
     )
 
 
-async def take(conn: Connection, *, limit: int, lease_s: float) -> list[Job]:
+async def take(conn: Connection, *, limit: int, lease_s: float, lane: Lane = EVERYTHING) -> list[Job]:
     """Lease up to `limit` due jobs, oldest first. A job that runs gives up its deduplication key."""
     rows = await conn.fetch(
         """
         WITH due AS MATERIALIZED (
             SELECT id FROM jobs
-             WHERE status = 'queued' AND run_at <= now()
+             WHERE status = 'queued' AND run_at <= now() AND (kind = ANY($3)) = $4
              ORDER BY run_at, id
              LIMIT $1
                FOR UPDATE SKIP LOCKED
@@ -62,6 +71,8 @@ async def take(conn: Connection, *, limit: int, lease_s: float) -> list[Job]:
         """,
         limit,
         lease_s,
+        list(lane.kinds),
+        lane.only,
     )
     return [Job(**row) for row in rows]
 

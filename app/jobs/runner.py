@@ -17,7 +17,7 @@ import structlog
 from app import attribution, db
 from app.attribution import Attribution
 from app.jobs import observation, repository
-from app.jobs.schemas import Handler, Job
+from app.jobs.schemas import EVERYTHING, Handler, Job, Lane
 from config.profile import JobSettings
 from monitoring.failures import told
 
@@ -38,10 +38,17 @@ class UnknownKind(LookupError):
 class Runner:
     """Runs up to `settings.concurrency` jobs at a time."""
 
-    def __init__(self, pool: db.Pool, handlers: Mapping[str, Handler], settings: JobSettings) -> None:
+    def __init__(
+        self,
+        pool: db.Pool,
+        handlers: Mapping[str, Handler],
+        settings: JobSettings,
+        lane: Lane = EVERYTHING,
+    ) -> None:
         self._pool = pool
         self._handlers = handlers
         self._settings = settings
+        self._lane = lane
         self._running: dict[asyncio.Task[None], Job] = {}
 
     @property
@@ -73,7 +80,9 @@ class Runner:
             async with db.transaction(self._pool) as conn:
                 await repository.add_scheduled(conn, list(self._handlers))
                 await repository.reclaim(conn, max_attempts=self._settings.max_attempts)
-                jobs = await repository.take(conn, limit=free, lease_s=self._settings.lease_s)
+                jobs = await repository.take(
+                    conn, limit=free, lease_s=self._settings.lease_s, lane=self._lane
+                )
         except TROUBLE as error:
             log.warning("no jobs can be taken, they wait", exc_info=error)
             await asyncio.sleep(self._settings.poll_s)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -31,6 +32,27 @@ class Job(BaseModel):
     last_error: str | None
     created_at: datetime
     finished_at: datetime | None
+    origin: dict[str, str] | None = None
+    """The trace and the request that it comes from, where it comes from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Which jobs a runner takes: `only` those of these kinds, or all but them.
+
+    What waits for other people's servers has a lane of its own, so that nothing of ours waits behind it.
+    """
+
+    kinds: tuple[str, ...] = ()
+    only: bool = False
+
+    @property
+    def others(self) -> "Lane":
+        """Everything that this one leaves."""
+        return Lane(self.kinds, not self.only)
+
+
+EVERYTHING = Lane()
 
 
 Effect: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]

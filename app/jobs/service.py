@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.db import Connection
 from app.errors import Conflict, NotFound
-from app.jobs import repository
+from app.jobs import observation, repository
 from app.jobs.schemas import Job, JobStatus, Payload
 
 
@@ -27,10 +27,12 @@ async def enqueue(
 ) -> UUID | None:
     """Ask for a job in the transaction of the change it follows from.
 
-    With a `dedupe_key`, `None` where a job of this kind and key is waiting already. One that runs does not
-    count: it may have read its data before this change.
+    With a `dedupe_key`, `None` where a job of this kind and key is waiting already, which then runs at the
+    earlier of both times. One that runs does not count: it may have read its data before this change.
     """
-    return await repository.add(conn, kind, payload, dedupe_key=dedupe_key, run_at=run_at)
+    return await repository.add(
+        conn, kind, payload, dedupe_key=dedupe_key, run_at=run_at, origin=observation.origin(kind)
+    )
 
 
 async def get(conn: Connection, job_id: UUID) -> Job:

@@ -246,3 +246,15 @@ async def days(conn: Connection, since: date | None, limit: int) -> list[Day]:
         limit,
     )
     return [Day(**row) for row in rows]
+
+
+async def newest_alarms(conn: Connection, days: int) -> dict[str, bool]:
+    """Of each statistic, whether the newest day of the last `days` that it was judged for rang."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT ON (statistic) statistic, alarm FROM triage_drift
+         WHERE day >= current_date - $1::integer ORDER BY statistic, day DESC
+        """,
+        days,
+    )
+    return {row["statistic"]: row["alarm"] for row in rows}

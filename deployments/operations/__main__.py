@@ -14,7 +14,8 @@ from config.embedded.stores import Stores, unnamed
 from config.keyring import UnusableKeys
 from config.keys import SPREAD_S
 from config.profile import ProfileError, load
-from deployments.operations import audit, backup, database, jobs, keys, providers
+from deployments.operations import audit, backup, database, jobs, keys, providers, webhooks
+from monitoring import tracing
 
 EXPECTED = (
     backup.BackupFailed,
@@ -31,12 +32,16 @@ EXPECTED = (
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    tracing.set_up("eservice-operations", str(os.getpid()), os.environ)
     try:
-        return _run(options)
+        with tracing.span(f"operation {options.command}"):
+            return _run(options)
     except EXPECTED as error:
         print(" ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+    finally:
+        tracing.shut_down()
     return 1
 
 
@@ -66,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--json", type=Path, metavar="FILE", help="write what was found there")
     steps.add_parser("head", help="print the end of the chain in one word, to be kept elsewhere")
+    hooks = commands.add_parser("webhooks", help="list the webhooks and how they fare")
+    hooks.add_argument("--replay", metavar="ID", help="send one of them again what it did not take, or `all`")
+    hooks.add_argument("--since", metavar="TIME", help="from when on, as 2026-01-31T12:00:00Z")
     return parser
 
 
@@ -89,6 +97,8 @@ def _run(options: argparse.Namespace) -> int:
                 return asyncio.run(audit.head(dsn))
             case "keys":
                 return asyncio.run(_keys(dsn, env, options))
+            case "webhooks":
+                return asyncio.run(webhooks.run(dsn, profile.webhooks, options.replay, options.since))
             case _:
                 return asyncio.run(jobs.dead(dsn, options.replay))
 

@@ -179,13 +179,21 @@ def test_nobody_is_in_a_span_or_a_log_line(
 
 @pytest.fixture(scope="module")
 def pushed() -> Iterator[str]:
-    """What a Pushgateway does, as far as one job needs it: keep what is put there, give it to who scrapes."""
+    """What a Pushgateway does, as far as one job needs it: keep what is put there, give it to who scrapes.
+
+    It takes webhooks, too.
+    """
     bodies: dict[str, bytes] = {}
 
     class Gateway(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             bodies[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
             self.end_headers()
 
         def do_GET(self) -> None:
@@ -254,6 +262,8 @@ def traffic(
     )
     budget = {"name": "tests", "holder": "everybody", "period": "month", "limit_usd": 1, "hard_limit_usd": 2}
     assert admin.put("/api/v1/admin/budgets/tests", json=budget).status_code == 200
+    hook = {"url": f"http://{pushed}/hook", "event_types": ["ticket.created"]}
+    assert admin.post("/api/v1/admin/webhooks", json=hook).status_code == 201
     for _ in range(5):
         made = customer.post(
             "/api/v1/tickets", json={"subject": "Billed twice", "body": "For the Team plan."}

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from app import db
+from app.events import service as events
+from app.webhooks import service as webhooks
+from app.webhooks.schemas import EndpointDraft
 from config.embedded.stores import Addresses
+from config.webhooks import WebhookSettings
 from deployments.operations.__main__ import main
 from tests import factories
 
@@ -46,6 +50,27 @@ async def test_dead_jobs_are_listed_and_replayed(pool: db.Pool, capsys: pytest.C
     async with pool.acquire() as conn:
         assert await conn.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued'") == dead
     assert await command("jobs", "--replay", "seven") == 2
+
+
+async def test_webhooks_are_listed_and_what_they_missed_is_replayed(
+    pool: db.Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with db.transaction(pool) as conn:
+        admin = await factories.person(conn, "admin")
+        draft = EndpointDraft(url="https://hooks.example.com/", event_types=["ticket.*"], description="CRM")
+        made = await webhooks.make(conn, admin, draft, WebhookSettings())
+        await factories.ticket(conn)
+    async with db.transaction(pool) as conn:
+        await events.place(conn)
+    assert await command("webhooks") == 0
+    assert "CRM" in capsys.readouterr().out
+    since = ("--since", "2026-01-01T00:00:00Z")
+    assert await command("webhooks", "--replay", "all", *since) == 0
+    assert f"{made.id}: 1 queued again" in capsys.readouterr().out
+    assert await command("webhooks", "--replay", str(made.id), *since) == 0
+    assert "0 queued again" in capsys.readouterr().out
+    assert await command("webhooks", "--replay", "seven", *since) == 2
+    assert await command("webhooks", "--replay", "all", "--since", "noon") == 2
 
 
 async def test_backing_up_and_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
