@@ -18,11 +18,14 @@ CREATE TABLE webhook_endpoints (
     failures integer NOT NULL DEFAULT 0,
     failing_since timestamptz,
     resting_until timestamptz,
+    turn_job uuid,
+    turn_until timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CHECK ((former_secret IS NULL) = (former_secret_until IS NULL)),
     CHECK ((failures = 0) = (failing_since IS NULL))
 );
+COMMENT ON COLUMN webhook_endpoints.turn_job IS 'the job that sends to it now: one at a time, however many events come';
 COMMENT ON COLUMN webhook_endpoints.since_position IS 'it gets what took a later place in the log of events';
 
 -- One event on its way to one endpoint: what is pending and due is sent. Bodies are made from the event each time.

@@ -64,12 +64,17 @@ class Deliverer:
 
     async def turn(self, job: Job, effect: Effect) -> None:
         endpoint_id = UUID(str(job.payload["endpoint_id"]))
+        at_most_s = self._settings.turn_s + self._settings.claim_s
+        async with db.transaction(self._pool) as conn:
+            if not await repository.begin_turn(conn, endpoint_id, job.id, at_most_s):
+                return
         ends_at = time.monotonic() + self._settings.turn_s
         while time.monotonic() < ends_at:
             load = await self._take(endpoint_id)
             if load is None or not await self._deliver(load):
                 break
         async with effect() as conn:
+            await repository.end_turn(conn, endpoint_id, job.id)
             await wake_when_due(conn, endpoint_id)
 
     async def _take(self, endpoint_id: UUID) -> Load | None:

@@ -140,6 +140,30 @@ async def delete(conn: Connection, endpoint_id: UUID) -> None:
     await conn.execute("DELETE FROM webhook_endpoints WHERE id = $1", endpoint_id)
 
 
+async def begin_turn(conn: Connection, endpoint_id: UUID, job_id: UUID, at_most_s: float) -> bool:
+    """`False` where another job has its turn: one slow endpoint does not take every place in the lane."""
+    begun = await conn.fetchval(
+        """
+        UPDATE webhook_endpoints SET turn_job = $2, turn_until = now() + make_interval(secs => $3)
+         WHERE id = $1 AND (turn_until IS NULL OR turn_until < now() OR turn_job = $2)
+        RETURNING true
+        """,
+        endpoint_id,
+        job_id,
+        at_most_s,
+    )
+    return bool(begun)
+
+
+async def end_turn(conn: Connection, endpoint_id: UUID, job_id: UUID) -> None:
+    """Before it is looked what is due next: who found the turn taken has left that to this one."""
+    await conn.execute(
+        "UPDATE webhook_endpoints SET turn_job = NULL, turn_until = NULL WHERE id = $1 AND turn_job = $2",
+        endpoint_id,
+        job_id,
+    )
+
+
 async def note_success(conn: Connection, endpoint_id: UUID) -> None:
     """Writes only where there is something to forget: most of the time there is not."""
     await conn.execute(

@@ -72,7 +72,7 @@ async def make(
         await SECRET.seal(conn, endpoint_id, secret),
         draft.event_types,
         draft.description,
-        await events.end(conn),
+        await _end_of_log(conn),
     )
     await _said(conn, who, endpoint_id, "created", {"event_types": [*draft.event_types]})
     return EndpointMade(**(await get(conn, who, endpoint_id)).model_dump(), secret=secret)
@@ -219,6 +219,13 @@ async def _said(
     conn: Connection, who: Identity, endpoint_id: UUID, kind: str, data: dict[str, JsonValue]
 ) -> UUID:
     return await events.publish(conn, "webhook", endpoint_id, kind, f"user:{who.id}", data)
+
+
+async def _end_of_log(conn: Connection) -> int:
+    """With the places of everything that was said by now."""
+    while not await events.place(conn):
+        pass
+    return await events.end(conn)
 
 
 def _check_scheme(url: str, settings: WebhookSettings) -> None:
