@@ -63,10 +63,10 @@ class Sender:
                 answer, began = await self._post(httpx.URL(url), headers, body)
         except Exception as error:  # the other side is anybody's server: whatever happens there is an outcome
             return Outcome(at, time.monotonic() - started, _phrase(error))
-        error = None if answer.is_success else _refusal(answer.status_code)
+        refusal = None if answer.is_success else _refusal(answer.status_code)
         wish = _retry_after(answer.headers.get("retry-after"), at)
         seconds = time.monotonic() - started
-        return Outcome(at, seconds, error, answer.status_code, began, wish)
+        return Outcome(at, seconds, refusal, answer.status_code, began, wish)
 
     async def _post(
         self, url: httpx.URL, headers: Mapping[str, str], body: bytes
