@@ -27,6 +27,8 @@ EXEMPT: Final[Mapping[str, str]] = {
     "ledger_conversations": "computed from audited messages at every answer; the ledger is append-only",
     "sla_results": "computed when a clock ends; what the analytics count",
     "analytics_refreshes": "when views were computed last",
+    "webhook_deliveries": "made from audited events; a replay of one says so in the log of events",
+    "webhook_attempts": "a record of what receivers answered",
     "triage_drift": "statistics, computed again every hour",
 }
 """By table. Of `jobs` replays and removals are audited, not leases and retries."""

@@ -61,3 +61,10 @@ CREATE TABLE webhook_attempts (
 );
 
 INSERT INTO schedules (kind, every) VALUES ('sweep_webhooks', interval '1 minute');
+
+-- Of endpoints what people decide; how they fare is in their deliveries.
+SELECT audit_table('webhook_endpoints', plain => '{event_types,description,off_because}',
+                   left_out => '{updated_at,failures,failing_since,resting_until,turn_job,turn_until}');
+SELECT audit_table('jobs', plain => '{kind,status}', operations => 'UPDATE',
+                   left_out => '{payload,dedupe_key,last_error,lease_token,lease_until,run_at,created_at,origin}',
+                   condition => $$OLD.status = 'dead'$$);

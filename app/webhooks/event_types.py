@@ -37,7 +37,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         "waiting",
     ),
     "user": ("changed", "created", "password_changed", "written"),
-    "webhook": ("changed", "created", "deleted", "secret_rotated", "switched_off"),
+    "webhook": ("changed", "created", "deleted", "replayed", "secret_rotated", "switched_off"),
 }
 """A test holds it against what the code publishes."""
 

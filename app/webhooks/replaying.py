@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.events import service as events
@@ -27,6 +29,8 @@ async def one(conn: Connection, who: Identity, endpoint_id: UUID, event_id: UUID
     if queued is None:
         raise DeliveryNotFound
     await wake(conn, endpoint_id, endpoint.resting_until)
+    data = {"event_id": str(event_id)}
+    await events.publish(conn, "webhook", endpoint_id, "replayed", f"user:{who.id}", data)
     return service.shown(queued)
 
 
@@ -35,11 +39,13 @@ async def since(
 ) -> Replayed:
     """Events of the endpoint's types from the log, as many as its queue has room for."""
     service.only_admins(who)
-    return await replay(conn, endpoint_id, wish.since, settings, delivered=wish.delivered)
+    by = f"user:{who.id}"
+    return await replay(conn, by, endpoint_id, wish.since, settings, delivered=wish.delivered)
 
 
 async def replay(
     conn: Connection,
+    by: str,
     endpoint_id: UUID,
     since: datetime,
     settings: WebhookSettings,
@@ -64,6 +70,8 @@ async def replay(
         else:
             on, at, last = page[-1].occurred_at, page[-1].occurred_at, page[-1].id
     await wake(conn, endpoint.id, endpoint.resting_until)
+    said: dict[str, JsonValue] = {"since": since.isoformat(), "queued": queued, "delivered": delivered}
+    await events.publish(conn, "webhook", endpoint_id, "replayed", by, said)
     return Replayed(queued=queued, next_since=on)
 
 

@@ -42,7 +42,7 @@ async def _replay(pool: db.Pool, endpoint_id: UUID, since: datetime, settings: W
     queued, at = 0, since
     while True:
         async with db.transaction(pool) as conn:
-            done = await replaying.replay(conn, endpoint_id, at, settings)
+            done = await replaying.replay(conn, "system:operations", endpoint_id, at, settings)
         queued += done.queued
         if done.next_since is None:
             break
