@@ -32,6 +32,7 @@ class Receiver:
     """One for each request to come: a status, or a whole response; 200 when there is none left."""
     always: int | bytes = 200
     delay_s: float = 0.0
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -47,7 +48,8 @@ class Receiver:
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             self.got.append(Got(request.split()[1], headers, body))
-            await asyncio.sleep(self.delay_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.closing.wait(), self.delay_s)
             said = self.answers.pop(0) if self.answers else self.always
             if isinstance(said, int):
                 said = f"HTTP/1.1 {said} Told\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello".encode()
@@ -68,6 +70,7 @@ async def receiving(
     try:
         yield receiver
     finally:
+        receiver.closing.set()
         server.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
