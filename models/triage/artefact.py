@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from models.embedding.protocol import Vectors
 from models.triage.judge import Judge, untaught
-from models.triage.linear import Classifier, Head, Known, Mix
+from models.triage.linear import Classifier, Head, Known, Mix, Names
 from models.triage.neighbours import Neighbours
 from models.triage.network import Network
 from models.triage.protocol import PRIORITIES, SENTIMENTS, Label
 from models.triage.words import Words
 
 FORMAT, READABLE = 4, frozenset({3, 4})
-"""Format 3 has no judges: its priorities and sentiments are what the rules say."""
+"""Format 3 has neither judges nor labels' names: its priorities and sentiments are what the rules say."""
+
+HEADS = 5
 
 CANDIDATES = 5
 DIRECTIONS = 12
@@ -98,6 +100,7 @@ class TriageModel:
             neighbour_vectors=c.neighbours.vectors,
             neighbour_target=c.neighbours.target,
             **{f"network_{name}": getattr(c.network, name) for name in NETWORK},
+            names=c.names.vectors,
             known=c.known.coefficients,
             queue_of=self.queue_of,
             directions=self.directions,
@@ -132,6 +135,7 @@ class TriageModel:
             raise ArtefactError(
                 f"{folder} has format {about.get('format')}, this code reads {FORMAT}: train again"
             )
+        no_names = np.zeros((len(about["labels"]), len(weights["directions"])), dtype=np.float32)
         classifier = Classifier(
             labels=tuple(about["labels"]),
             words=Words(about["terms"], weights["idf"], about["word_count"]),
@@ -141,7 +145,8 @@ class TriageModel:
                 weights["neighbour_vectors"], weights["neighbour_target"], len(about["labels"])
             ),
             network=Network(**{name: weights[f"network_{name}"] for name in NETWORK}),
-            mix=Mix(tuple(about["mix"])),
+            names=Names(weights.get("names", no_names)),
+            mix=Mix((*about["mix"], 0.0)[:HEADS]),
             known=Known(weights["known"], about["known_intercept"]),
             threshold=about["threshold"],
         )

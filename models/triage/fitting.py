@@ -2,8 +2,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from models.embedding.protocol import Vectors
 from models.triage import network
 from models.triage.figures import calibration_error
-from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, softmax, traits
+from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, Names, softmax, traits
 from models.triage.neighbours import Neighbours
 from models.triage.words import Words
 
@@ -50,12 +50,19 @@ class Examples:
     texts: Sequence[str]
     vectors: Vectors
     labels: NDArray[np.str_]
+    names: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Vectors of the labels' own names, where they are known."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def take(self, index: Indices) -> "Examples":
-        return Examples([self.texts[i] for i in index], self.vectors[index], self.labels[index])
+        return replace(
+            self,
+            texts=[self.texts[i] for i in index],
+            vectors=self.vectors[index],
+            labels=self.labels[index],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +175,9 @@ def _calibrate(held: HeldOut) -> Mix:
             weights @ weights
         )
 
-    start = np.log([0.5, 0.5, 0.2, 0.3])
+    start = np.log([0.5, 0.5, 0.2, 0.3, 0.1])
     found = minimize(
-        loss, start, method="Powell", bounds=[(-6, 3)] * 4, options={"maxfev": 400, "ftol": 1e-4}
+        loss, start, method="Powell", bounds=[(-6, 3)] * 5, options={"maxfev": 500, "ftol": 1e-4}
     )
     return Mix(tuple(np.exp(found.x).tolist()))
 
@@ -212,10 +219,16 @@ def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) ->
         word_head=_fit_words(words, examples, labels),
         neighbours=Neighbours(examples.vectors.astype(np.float16), target.astype(np.int32), len(labels)),
         network=network.train(examples.vectors, target, len(labels)),
-        mix=Mix((1.0, 1.0, 0.0, 0.0)),
+        names=_names(examples, labels),
+        mix=Mix((1.0, 1.0, 0.0, 0.0, 0.0)),
         known=Known(np.zeros(3, dtype=np.float32), 0.0),
         threshold=0.0,
     )
+
+
+def _names(examples: Examples, labels: NDArray[np.str_]) -> Names:
+    nothing = np.zeros(examples.vectors.shape[1], dtype=np.float32)
+    return Names(np.stack([examples.names.get(str(label), nothing) for label in labels]))
 
 
 def _fit_vectors(vectors: Vectors, given: NDArray[np.str_], labels: NDArray[np.str_], c: float) -> Head:

@@ -1,5 +1,6 @@
 """From examples to a triage model, in memory: what training, retraining and evaluation share."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from rich.console import Console
 
@@ -19,6 +21,7 @@ from models.triage.judge import Judge
 from models.triage.protocol import PRIORITIES, SENTIMENTS
 from models.triage.rules import Rules
 from models.triage.teaching import teach
+from models.triage.text import Ticket
 from pipelines.training.embedding import embed
 from pipelines.training.examples import Example, fingerprint
 
@@ -55,7 +58,8 @@ class Learner:
         From what stands `aside` only priorities and sentiments are learnt: nobody said its intent or queue.
         """
         labels = [each.label for each in examples]
-        fitted = fit(Examples([each.ticket.text for each in examples], vectors, np.array(labels)))
+        texts = [each.ticket.text for each in examples]
+        fitted = fit(Examples(texts, vectors, np.array(labels), self._names(labels)))
         queues, queue_of = queue_shares(labels, [each.queue for each in examples], fitted.classifier.labels)
         model = TriageModel(
             version=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{fingerprint(examples)[:8]}",
@@ -67,6 +71,16 @@ class Learner:
             **_judges(examples, vectors, aside),
         )
         return model, fitted.figures
+
+    def _names(self, labels: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        known = sorted(set(labels))
+        vectors = self.embed([Example(Ticket("", in_words(label)), label) for label in known])
+        return dict(zip(known, vectors, strict=True))
+
+
+def in_words(label: str) -> str:
+    """`two_factor_lockout` as people would write it."""
+    return " ".join(re.findall(r"[^\W_]+", label)) or label
 
 
 def label_counts(examples: Sequence[Example]) -> dict[str, int]:

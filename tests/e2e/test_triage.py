@@ -12,6 +12,10 @@ import pytest
 from tests.e2e.service import ROOT, Service
 
 TICKET = {"subject": "Charged twice", "body": "My card was charged twice for the Team plan."}
+STRANGE = {
+    "subject": "Zxqv Jupiter",
+    "body": "Wann sieht man heute Nacht die vier Monde durch mein Fernrohr?",
+}
 CONNECTIONS = 4
 TAKEN_UP_S = 15.0
 SAMPLES = str(ROOT / "examples" / "tickets.jsonl")
@@ -87,3 +91,31 @@ def _triaged(customer: httpx.Client, agent: httpx.Client) -> dict[str, Any]:
             return ticket
         time.sleep(0.1)
     raise AssertionError("the ticket was not triaged")
+
+
+def test_a_label_without_examples_is_asked_of_the_real_llm(
+    admin: httpx.Client, customer: httpx.Client, agent: httpx.Client
+) -> None:
+    """vLLM decodes under the schema: what comes back is one of the labels, and a person has the ticket."""
+    label = "/api/v1/admin/triage/labels/stargazing"
+    draft = {"description": "Stars, planets, telescopes and what can be seen tonight", "queue": "triage"}
+    assert admin.put(label, json=draft).status_code == 200
+    try:
+        made = customer.post("/api/v1/tickets", json=STRANGE).json()["id"]
+        events = _until_assigned(agent, f"/api/v1/tickets/{made}")
+    finally:
+        admin.delete(label)
+    triaged = [event["data"] for event in events if event["kind"] == "triaged"]
+    assert len(triaged) == 2, "once by the model, once with the LLM's answer"
+    assert triaged[0]["intent"] is None
+    print(triaged[1]["source"], triaged[1]["intent"], triaged[1]["reasons"][0])
+    assert triaged[1]["intent"] is None or triaged[1]["intent"]["name"] == "stargazing"
+
+
+def _until_assigned(agent: httpx.Client, path: str) -> list[dict[str, Any]]:
+    end = time.monotonic() + 60
+    while not agent.get(path).json()["assignee"]:
+        assert time.monotonic() < end, agent.get(f"{path}/events").text
+        time.sleep(0.2)
+    found: list[dict[str, Any]] = agent.get(f"{path}/events").json()["items"]
+    return sorted(found, key=lambda event: event["id"])
