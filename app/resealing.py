@@ -1,6 +1,6 @@
 """The job that keeps everything sealed, and every data key under the key-encryption key of now.
 
-After a migration or a rotation there is much to do, else nothing: three looks at empty indexes a minute.
+After a migration or a rotation there is much to do, else nothing: a look at each of a dozen empty indexes a minute.
 """
 
 import asyncio
@@ -12,7 +12,10 @@ import structlog
 
 from app import db
 from app.auth import resealing as auth
+from app.cases.sealed import CASES
+from app.chat.sealed import CONVERSATIONS, FEEDBACK, MESSAGES
 from app.jobs.schemas import Effect, Handler, Job
+from app.llm.sealed import ANSWERS
 from app.tickets import resealing as tickets
 from app.vault import rotation
 
@@ -28,9 +31,16 @@ PAUSE_S = 0.02
 LASTS_S = 200.0
 """Less than a job may take; what is left is next minute's."""
 
-TABLES = (*auth.TABLES, *tickets.TABLES)
+OTHERS = (CONVERSATIONS, MESSAGES, FEEDBACK, ANSWERS, CASES)
+TABLES = (*auth.TABLES, *tickets.TABLES, *OTHERS)
 Step: TypeAlias = Callable[[db.Connection, int], Awaitable[int]]
-STEPS: tuple[Step, ...] = (rotation.rewrap, auth.reseal, tickets.reseal)
+
+
+async def _others(conn: db.Connection, limit: int) -> int:
+    return sum([len(await rotation.reseal(conn, table, limit)) for table in OTHERS])
+
+
+STEPS: tuple[Step, ...] = (rotation.rewrap, auth.reseal, tickets.reseal, _others)
 
 
 def handlers(pool: db.Pool) -> Mapping[str, Handler]:
