@@ -1,6 +1,6 @@
 """The job that keeps everything sealed, and every data key under the key-encryption key of now.
 
-After a migration or a rotation there is much to do, else nothing: a look at each of a dozen empty indexes a minute.
+After a migration or a rotation there is much to do, else a look at a dozen empty indexes a minute.
 """
 
 import asyncio

@@ -6,8 +6,10 @@ import pytest
 
 from app import db
 from app.events import service as events
+from app.tickets import desk
 from app.webhooks import service as webhooks
 from app.webhooks.schemas import EndpointDraft
+from config import keys
 from config.embedded.stores import Addresses
 from config.webhooks import WebhookSettings
 from deployments.operations.__main__ import main
@@ -71,6 +73,32 @@ async def test_webhooks_are_listed_and_what_they_missed_is_replayed(
     assert "0 queued again" in capsys.readouterr().out
     assert await command("webhooks", "--replay", "seven", *since) == 2
     assert await command("webhooks", "--replay", "all", "--since", "noon") == 2
+
+
+async def test_keys_are_shown_rotated_and_pruned(
+    pool: db.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing that still wraps something is ever forgotten."""
+    assert await command("keys", "--rotate") == 1
+    assert "rotated by hand" in capsys.readouterr().err
+    file = tmp_path / "keys.json"
+    first = keys.rotate(file)
+    monkeypatch.delenv("ESERVICE_KEY_ENCRYPTION_KEY")
+    monkeypatch.setenv("ESERVICE_KEY_ENCRYPTION_KEY_FILE", str(file))
+    async with pool.acquire() as conn:
+        ticket = await factories.ticket(conn)
+    assert await command("keys", "--rotate", "--after=-1") == 0
+    assert await command("keys", "--prune") == 0
+    assert "0 keys forgotten" in capsys.readouterr().out
+    assert await command("keys", "--now") == 0
+    assert "2 rows" in capsys.readouterr().out  # the customer's key, and the desk's own
+    assert await command("keys", "--prune") == 0
+    assert f"forgotten: version 1, {first.kid}" in capsys.readouterr().out
+    async with pool.acquire() as conn:
+        db.keys_of(conn).forget(ticket.customer.id)
+        read = await desk.read(conn, ticket.id)
+    assert read
+    assert read.subject == ticket.subject
 
 
 async def test_backing_up_and_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
