@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.errors import ServiceError, Unavailable
 from config import environment, safety
-from config.keyring import Keyring
+from config.keyring import LOOK_EVERY_S, Keyring
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -84,6 +84,9 @@ class LocalKeyEncryption:
         return Wrapped(kek.kid, person, nonce + _kek(kek.secret).encrypt(nonce, key, _bound_to(person)))
 
     async def unwrap(self, wrapped: Sequence[Wrapped]) -> list[bytes]:
+        """Waits once for a KEK that is so new that the file was read before it was there."""
+        if any(self._keys.find(each.kek) is None for each in wrapped):
+            await asyncio.sleep(LOOK_EVERY_S)
         return [self._unwrap(each) for each in wrapped]
 
     def _unwrap(self, wrapped: Wrapped) -> bytes:
