@@ -1,5 +1,6 @@
 """What became of an inquiry: how it ends, who comes back, and that nothing written is ever changed."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -282,3 +283,28 @@ async def test_a_conversation_that_was_deleted_still_ends(conn: db.Connection, c
     await settle(conn)
     assert (await said(conn, conversation))[-1] == "resolved_by_assistant:silence"
     assert await said(conn, uuid4()) == []
+
+
+async def test_handing_over_five_times_at_once_is_handing_over_once(
+    pool: db.Pool, conn: db.Connection, customer: Identity
+) -> None:
+    conversation, _ = await talk(conn, customer)
+
+    async def hand_over() -> UUID:
+        async with db.transaction(pool) as own:
+            return (await chat.hand_over(own, customer, conversation, None)).id
+
+    assert len(set(await asyncio.gather(*(hand_over() for _ in range(5))))) == 1
+    assert await said(conn, conversation) == ["opened:asked", "handed_over:after_answered"]
+
+
+async def test_what_is_being_said_right_now_is_not_taken_for_silence(
+    pool: db.Pool, conn: db.Connection, customer: Identity
+) -> None:
+    conversation, _ = await talk(conn, customer)
+    now = datetime.now(UTC) + LATER
+    async with db.transaction(pool) as speaking:
+        await ask(speaking, conversation)
+        async with conn.transaction():
+            await chat.settle_silent(conn, now)
+    assert await said(conn, conversation) == ["opened:asked"]
