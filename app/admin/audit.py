@@ -19,9 +19,16 @@ router = APIRouter(
 )
 
 
+class KeysOpenNothing(Forbidden):
+    """What people wrote is opened for somebody who signed in, not for an API key."""
+
+
 class Wanted(Filters):
     cursor: int | None = Field(None, ge=1, le=2**63 - 1, description="`next_cursor` of the page before")
     limit: int = Field(50, ge=1, le=100)
+    opened: bool = Field(
+        False, description="with what people wrote, while their keys exist; that it was read is written down"
+    )
 
 
 @router.get("")
@@ -36,7 +43,9 @@ async def page(
     it became. Also those of the last second, which are not sealed yet.
     """
     _may(who)
-    items, last = await service.page(conn, wanted, wanted.cursor, wanted.limit)
+    if wanted.opened and who.key_id:
+        raise KeysOpenNothing
+    items, last = await service.page(conn, wanted, wanted.cursor, wanted.limit, opened=wanted.opened)
     return AuditEntries(items=items, next_cursor=str(last) if last else None)
 
 

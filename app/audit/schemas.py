@@ -25,7 +25,10 @@ class Filters(BaseModel):
 
 
 class Change(BaseModel):
-    """One column. `{"withheld": true}` stands for what people wrote in the clear: it is never copied here."""
+    """One column. `{"withheld": true}` stands for a text that was not sealed: it is never copied here.
+
+    `{"sealed": true}` stands for a sealed one that was not opened.
+    """
 
     before: JsonValue
     after: JsonValue

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping
 
-from app.audit import repository
+from app.audit import opening, repository
 from app.audit.chain import Entry, Head, Link
 from app.audit.coverage import EXEMPT
+from app.audit.opening import Place
 from app.audit.schemas import AuditEntry, Change, Filters
 from app.audit.verification import Break, Verification, described, verify
 from app.db import Connection
@@ -17,11 +18,19 @@ MOST_UNSEALED = 20
 
 
 async def page(
-    conn: Connection, filters: Filters, before: int | None, limit: int
+    conn: Connection, filters: Filters, before: int | None, limit: int, *, opened: bool = False
 ) -> tuple[list[AuditEntry], int | None]:
-    """Newest first; the cursor of the next page, if there is one."""
+    """Newest first; the cursor of the next page, if there is one.
+
+    `opened`: with what people wrote, as far as their keys are there. That this was read is written down.
+    """
     found = await repository.page(conn, filters, before, limit + 1)
-    items = [_out(*each) for each in found[:limit]]
+    shown = found[:limit]
+    texts = await opening.texts(conn, [entry for entry, _ in shown]) if opened else {}
+    if texts:
+        read = [entry.id for entry, _ in shown if opening.sealed(entry)]
+        await repository.note(conn, "read", "audit_log", "", json.dumps({"ids": [None, read]}))
+    items = [_out(entry, link, texts) for entry, link in shown]
     return items, items[-1].id if len(found) > limit else None
 
 
@@ -66,9 +75,10 @@ async def unaudited(conn: Connection) -> list[str]:
     return [name for name, on in (await repository.triggers(conn)).items() if not on and name not in EXEMPT]
 
 
-def _out(entry: Entry, link: Link | None) -> AuditEntry:
+def _out(entry: Entry, link: Link | None, texts: Mapping[Place, str]) -> AuditEntry:
     change = {
-        name: Change(before=before, after=after) for name, (before, after) in json.loads(entry.change).items()
+        name: Change(before=before, after=after)
+        for name, (before, after) in opening.readable(entry, texts).items()
     }
     return AuditEntry(
         id=entry.id,

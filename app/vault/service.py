@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection, keys_of
-from app.encryption import DataKey, derived
+from app.encryption import DataKey, Tampered, derived
 from app.errors import Conflict
 from app.vault import repository, sealing
 
@@ -69,6 +69,28 @@ async def open_all(conn: Connection, items: Sequence[Item]) -> list[str]:
     wrapped = await repository.by_ids(conn, {id_ for id_ in ids if id_}) if any(ids) else {}
     known = dict(zip(wrapped, await keys_of(conn).unwrap([*wrapped.values()]), strict=True))
     return [_opened(item, id_, known) for item, id_ in zip(items, ids, strict=True)]
+
+
+async def open_found(conn: Connection, sealed: Sequence[tuple[Vault, bytes]]) -> list[str | None]:
+    """Texts whose keys alone say whose they are, as copies in the audit; `None` for what is none of ours."""
+    ids = [_key_id(each) for _, each in sealed]
+    wrapped = await repository.by_ids(conn, {id_ for id_ in ids if id_})
+    known = dict(zip(wrapped, await keys_of(conn).unwrap([*wrapped.values()]), strict=True))
+
+    def opened(vault: Vault, each: bytes, id_: UUID | None) -> str | None:
+        try:
+            return _opened((vault, wrapped[id_].person if id_ in wrapped else DESK, each), id_, known)
+        except Tampered:
+            return None
+
+    return [opened(vault, each, id_) if id_ else None for (vault, each), id_ in zip(sealed, ids, strict=True)]
+
+
+def _key_id(sealed: bytes) -> UUID | None:
+    try:
+        return sealing.key_id(sealed)
+    except Tampered:
+        return None
 
 
 async def open_rows(

@@ -17,10 +17,12 @@ from app.auth import api_keys
 from app.auth.schemas import ApiKeyDraft
 from app.jobs.runner import Runner
 from app.routing.jobs import handlers
+from app.vault import service as vault
+from app.vault.service import Vault
 from config.profile import AuditSettings, JobSettings
 from models.triage.protocol import Triager
 from tests import factories
-from tests.integration.audited import entries, rename, tamper
+from tests.integration.audited import entries, rename, tamper, verified
 from tests.integration.conftest import Browser
 
 AUDIT = "/api/v1/admin/audit"
@@ -177,6 +179,44 @@ async def test_the_log_is_only_appended_to(pool: db.Pool, sealer: Sealer) -> Non
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="never changed"):
                 async with db.transaction(pool) as conn:
                     await conn.execute(statement)
+
+
+async def test_what_was_sealed_is_read_while_its_key_exists(
+    browser: Browser, pool: db.Pool, sealer: Sealer
+) -> None:
+    note = Vault("notes.body")
+    async with db.transaction(pool) as conn:
+        admin, person = await factories.person(conn, "admin"), await factories.person(conn)
+        await conn.execute("CREATE TABLE notes (id integer PRIMARY KEY, body bytea)")
+        await conn.execute("SELECT audit_table('notes')")
+        await conn.execute("INSERT INTO notes VALUES (1, $1)", await note.seal(conn, person.id, PLANTED))
+        await conn.execute(r"INSERT INTO notes VALUES (2, '\x0102')")
+    head = await sealer.once()
+
+    async def bodies(opened: bool) -> list[Any]:
+        found = await browser(admin).get(AUDIT, params={"object": "notes", "opened": opened})
+        assert found.status_code == 200, found.text
+        return [each["change"]["body"]["after"] for each in found.json()["items"]]
+
+    assert await bodies(opened=False) == [{"sealed": True}] * 2
+    assert await entries(pool) == [], "looking is not written down"
+    assert await bodies(opened=True) == ["[unreadable]", PLANTED]
+    [read] = await entries(pool)
+    assert (read["action"], read["actor"], read["object"]) == ("read", f"user:{admin.id}", "audit_log")
+    assert len(read["change"]["ids"][1]) == 2
+
+    async with db.transaction(pool) as conn:
+        await vault.destroy(conn, person.id)
+        key = await api_keys.make(conn, admin, ApiKeyDraft(name="siem", scopes=["admin:read"]))
+    assert await bodies(opened=True) == ["[unreadable]", "[erased]"]
+    await sealer.once()
+    found = await verified(pool, {head.position: head.hash} if head else None)
+    assert found.breaks == [], "erasure leaves the chain whole"
+
+    client = browser(admin)
+    client.headers["Authorization"] = f"Bearer {key.key}"
+    assert (await client.get(AUDIT)).status_code == 200
+    assert (await client.get(AUDIT, params={"opened": True})).status_code == 403
 
 
 async def test_pages_by_object_actor_time_and_action(browser: Browser, pool: db.Pool, sealer: Sealer) -> None:
