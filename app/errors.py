@@ -78,6 +78,12 @@ class TooLarge(ServiceError):
     status = 413
 
 
+class TooSlow(ServiceError):
+    """The request body took too long to arrive."""
+
+    status = 408
+
+
 class TooManyRequests(ServiceError):
     """You have sent too many requests; wait and try again."""
 

@@ -1,5 +1,6 @@
 """What every request passes through: an id, a limit on what is under way, a limit on the body's size."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import attribution
 from app.asgi import HttpLayer
 from app.attribution import Attribution
-from app.errors import Overloaded, ServiceError, TooLarge
+from app.errors import Overloaded, ServiceError, TooLarge, TooSlow
 from app.problems import render
 from monitoring import logs
 
@@ -18,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 UNFORESEEN = "Something went wrong on our side; the log has it under this response's X-Request-ID."
+GRACE_S = 15.0
+LEAST_BYTES_PER_S = 16 << 10
+"""How slowly a body may come in after the grace: a megabyte within 80 s."""
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz"})
 
 
@@ -95,7 +99,10 @@ class Admission(HttpLayer):
 
 
 class BodyLimit(HttpLayer):
-    """Refuses a body over `limit` bytes: at once by its Content-Length, else when it has come to that."""
+    """Refuses a body over `limit` bytes: at once by its Content-Length, else when it has come to that.
+
+    And one that trickles in: it would hold one of the places of `Admission`, for which nobody has to sign in.
+    """
 
     def __init__(self, app: ASGIApp, limit: int, others: Mapping[str, int] | None = None) -> None:
         """`others` are paths with limits of their own."""
@@ -112,12 +119,19 @@ class BodyLimit(HttpLayer):
         await self.app(scope, self._counted(receive, limit), send)
 
     def _counted(self, receive: Receive, limit: int) -> Receive:
-        seen = 0
+        seen, begun, complete = 0, asyncio.get_running_loop().time(), False
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(begun + GRACE_S + seen / LEAST_BYTES_PER_S):
+                    message = await receive()
+            except TimeoutError as error:
+                raise TooSlow from error
             seen += len(message.get("body", b""))
+            complete = not message.get("more_body")
             if seen > limit:
                 raise _too_large(limit)
             return message

@@ -51,10 +51,15 @@ async def me(who: SignedIn, conn: Transaction) -> UserOut:
 
 @router.put("/users/me/password", status_code=204, responses=documented(users.PasswordWrong))
 async def change_password(
-    wish: PasswordChange, who: SignedIn, sessions: CurrentSessions, state: Current
+    request: Request,
+    wish: PasswordChange,
+    who: SignedIn,
+    sessions: CurrentSessions,
+    state: Current,
+    limits: CurrentLimits,
 ) -> None:
     """Set a new password; every login ends, also this one when its access token does."""
-    await users.change_password(state.pool, sessions.passwords, who, wish)
+    await users.change_password(state.pool, sessions, who, wish, limits.address(request))
 
 
 @router.get("/users", responses=documented(Forbidden))

@@ -101,7 +101,10 @@ class Sessions:
         return Identity(known.id, None, None, known.role)
 
     async def sign_in(self, email: str, password: str, address: str) -> TokenPair:
-        """No connection is held while the password is checked.
+        return await self.open(await self.prove(email, password, address))
+
+    async def prove(self, email: str, password: str, address: str) -> User:
+        """Whose password it is. No connection is held while it is checked.
 
         Wrong passwords cost, for one account from one address: whoever tries from elsewhere, also the owner,
         is not locked out by them.
@@ -112,7 +115,7 @@ class Sessions:
             raise TooManyAttempts(standing)
         user = await self._with_password(email, password)
         await self._limiter.take([replace(attempt, cost=-1)])  # only wrong ones cost
-        return await self.open(user)
+        return user
 
     async def open(self, user: User) -> TokenPair:
         """A new login of somebody whose identity is established."""

@@ -6,6 +6,7 @@ from app import db
 from app.auth import repository
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, PasswordChange, UserDraft, UserOut, UserPatch
+from app.auth.service import Sessions, WrongCredentials
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.events import service as events
 
@@ -81,13 +82,18 @@ async def change(
         return await _read(conn, user_id)
 
 
-async def change_password(pool: db.Pool, passwords: Passwords, who: Identity, wish: PasswordChange) -> None:
-    """Signs out every other device: whoever knows the old password may be on one of them."""
-    async with db.transaction(pool) as conn:
-        user = await repository.user_by_id(conn, who.id)
-    if not await passwords.verify(user.password_hash if user else None, wish.current.get_secret_value()):
-        raise PasswordWrong
-    hashed = await passwords.hash(wish.new.get_secret_value())
+async def change_password(
+    pool: db.Pool, sessions: Sessions, who: Identity, wish: PasswordChange, address: str
+) -> None:
+    """Signs out every other device: whoever knows the old password may be on one of them.
+
+    Guessing it with somebody's access token costs what guessing it at the front door does.
+    """
+    try:
+        await sessions.prove(who.email, wish.current.get_secret_value(), address)
+    except WrongCredentials as error:
+        raise PasswordWrong from error
+    hashed = await sessions.passwords.hash(wish.new.get_secret_value())
     async with db.transaction(pool) as conn:
         await repository.set_password(conn, who.id, hashed)
         await repository.revoke_families(conn, who.id)

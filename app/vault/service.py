@@ -77,7 +77,7 @@ async def open_found(conn: Connection, sealed: Sequence[tuple[Vault, bytes]]) ->
     wrapped = await repository.by_ids(conn, {id_ for id_ in ids if id_})
     known = dict(zip(wrapped, await keys_of(conn).unwrap([*wrapped.values()]), strict=True))
 
-    def opened(vault: Vault, each: bytes, id_: UUID | None) -> str | None:
+    def opened(vault: Vault, each: bytes, id_: UUID) -> str | None:
         try:
             return _opened((vault, wrapped[id_].person if id_ in wrapped else DESK, each), id_, known)
         except Tampered:

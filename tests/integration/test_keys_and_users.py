@@ -168,6 +168,16 @@ async def test_an_administrator_remains(browser: Browser, admin: Identity, conn:
     assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
+async def test_guessing_ones_way_to_a_new_password_costs_what_guessing_at_the_door_does(
+    browser: Browser, ann: Identity
+) -> None:
+    client, wish = browser(ann), {"current": "wrong", "new": "another long password"}
+    tried = [(await client.put("/api/v1/users/me/password", json=wish)).status_code for _ in range(7)]
+    assert tried == [422] * 6 + [429]
+    late = await client.put("/api/v1/users/me/password", json=wish | {"current": PASSWORD})
+    assert late.status_code == 429, "also the right one waits, else it would be told"
+
+
 async def test_a_new_password_ends_the_other_logins(
     browser: Browser, ann: Identity, stranger: httpx.AsyncClient
 ) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from app import problems
+from app import middleware, problems
 from app.errors import Conflict
 from app.middleware import Admission, BodyLimit, LastResort, RequestId
 
@@ -116,3 +116,21 @@ async def test_past_the_limit_callers_are_told_to_come_back(app: FastAPI, client
     app.state.gate.set()
     assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200, 200]
     assert (await client.get("/wait")).status_code == 200
+
+
+async def test_a_body_that_trickles_in_is_refused(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "GRACE_S", 0.2)
+
+    async def trickle(forever: bool) -> AsyncIterator[bytes]:
+        yield b'{"a":'
+        if forever:
+            await asyncio.sleep(30)
+        yield b" 1}"
+
+    headers = {"Content-Type": "application/json"}
+    slow = await client.post("/echo", content=trickle(True), headers=headers)
+    assert (slow.status_code, slow.json()["type"]) == (408, "urn:eservice:too-slow")
+    quick = await client.post("/echo", content=trickle(False), headers=headers)
+    assert (quick.status_code, quick.json()) == (200, {"a": 1})
