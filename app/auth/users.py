@@ -89,8 +89,10 @@ async def change_password(
 
     Guessing it with somebody's access token costs what guessing it at the front door does.
     """
+    async with db.transaction(pool) as conn:
+        user = await _read(conn, who.id)
     try:
-        await sessions.prove(who.email, wish.current.get_secret_value(), address)
+        await sessions.prove(user.email, wish.current.get_secret_value(), address)
     except WrongCredentials as error:
         raise PasswordWrong from error
     hashed = await sessions.passwords.hash(wish.new.get_secret_value())
