@@ -91,10 +91,11 @@ async def tickets(
     queue: QueueName | None = None,
     priority: Priority | None = None,
     assignee: UUID | None = None,
+    number: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     q: Search = None,
 ) -> Tickets:
     """Newest first; customers see their own, agents and above all."""
-    filters = Filters(status=status, queue=queue, priority=priority, assignee=assignee, q=q)
+    filters = Filters(status=status, queue=queue, priority=priority, assignee=assignee, number=number, q=q)
     items, following = await service.page(conn, who, filters, cursor, limit)
     return Tickets(items=items, next_cursor=following)
 

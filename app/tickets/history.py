@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from app.db import Connection
 from app.events import service as events
-from app.tickets import repository
+from app.tickets import history_repository
 from app.tickets.schemas import TicketPatch
 
 TICKET = "ticket"
@@ -18,7 +18,7 @@ async def record(
     conn: Connection, ticket_id: UUID, actor: str, kind: str, data: Mapping[str, JsonValue]
 ) -> None:
     """The caller holds the ticket locked, or has just made it."""
-    event_id = await repository.add_event(conn, ticket_id, actor, kind, dict(data))
+    event_id = await history_repository.add_event(conn, ticket_id, actor, kind, dict(data))
     await events.publish(conn, TICKET, ticket_id, kind, actor, data, event_id=event_id)
 
 

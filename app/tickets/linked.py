@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.auth.schemas import Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
-from app.tickets import followers, history, linked_repository, repository
+from app.tickets import followers, history, history_repository, linked_repository, repository
 from app.tickets.schemas import BacklogJob, Request, Ticket
 from app.tickets.service import actor, get, locked, wake_routing
 from app.tickets.states import ENDED, Status
@@ -88,7 +88,7 @@ async def merge(conn: Connection, who: Identity, ticket_id: UUID, into_id: UUID)
     ):
         raise CannotMerge
     customer = merged.customer.id
-    await repository.add_message(conn, into_id, customer, customer, merged.body, internal=False)
+    await history_repository.add_message(conn, into_id, customer, customer, merged.body, internal=False)
     await linked_repository.move(conn, ticket_id, into_id)
     await repository.set_status(conn, ticket_id, "closed")
     await repository.touch(conn, into_id)

@@ -209,6 +209,7 @@ class Filters(BaseModel):
     priority: Priority | None = None
     assignee: UUID | None = None
     customer: UUID | None = None
+    number: int | None = None
 
 
 class Decision(BaseModel):

@@ -11,7 +11,7 @@ from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 from app.events.schemas import DomainEvent
 from app.jobs import service as jobs
-from app.tickets import fields, followers, history, idempotency, repository
+from app.tickets import fields, followers, history, history_repository, idempotency, repository
 from app.tickets.schemas import (
     BacklogJob,
     Event,
@@ -142,7 +142,9 @@ async def messages(
 ) -> tuple[list[Message], str | None]:
     """Oldest first, and the cursor of the next page."""
     await get(conn, who, ticket_id)
-    found = await repository.messages(conn, ticket_id, internal=who.is_staff, after=after, limit=limit + 1)
+    found = await history_repository.messages(
+        conn, ticket_id, internal=who.is_staff, after=after, limit=limit + 1
+    )
     return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
 
 
@@ -160,14 +162,14 @@ async def add_message(
     if idempotency_key is not None:
         message_id, fresh = await idempotency.claim(conn, who.id, idempotency_key, draft, str(ticket_id))
         if not fresh:
-            return await repository.message(conn, message_id)
+            return await history_repository.message(conn, message_id)
     if draft.internal and not who.is_staff:
         raise Forbidden("Only agents write internal notes.")
     if ticket.merged_into:
         raise TicketMerged(merged_into=str(ticket.merged_into))
     if ticket.status == "closed" and not draft.internal:
         raise TicketClosed
-    message_id = await repository.add_message(
+    message_id = await history_repository.add_message(
         conn, ticket_id, ticket.customer.id, who.id, draft.body, draft.internal, message_id=message_id
     )
     kind = "note_added" if draft.internal else "message_added"
@@ -177,7 +179,7 @@ async def add_message(
     if not draft.internal:
         is_customer = who.id == ticket.customer.id
         await followers.tell(conn, ticket_id, "customer_message" if is_customer else "reply")
-    return await repository.message(conn, message_id)
+    return await history_repository.message(conn, message_id)
 
 
 async def events(
@@ -186,7 +188,7 @@ async def events(
     """Oldest first, and the cursor of the next page. Customers do not see what agents do among themselves."""
     await get(conn, who, ticket_id)
     kinds = None if who.is_staff else CUSTOMERS_SEE
-    found = await repository.events(conn, ticket_id, kinds, after, limit + 1)
+    found = await history_repository.events(conn, ticket_id, kinds, after, limit + 1)
     return found[:limit], str(found[limit - 1].id) if len(found) > limit else None
 
 

@@ -15,6 +15,7 @@ from app.events import repository as events
 from app.jobs import repository as jobs
 from app.routing import repository as routing
 from app.sla import repository as sla
+from app.tickets import history_repository as history
 from app.tickets import linked_repository
 from app.tickets import repository as tickets
 from app.tickets.schemas import Filters
@@ -153,13 +154,14 @@ async def _explain(full: db.Connection) -> None:
         "assignee": middle["assignee_id"],
         "customer": middle["customer_id"],
         "q": "invoice 4711",
+        "number": 101000,
     }
     for size in range(len(every) + 1):
         for names in combinations(every, size):
             for before in (None, ticket):
                 await tickets.page(explaining, Filters(**{name: every[name] for name in names}), before, 51)
-    await tickets.messages(explaining, ticket, internal=True, after=None, limit=51)
-    await tickets.events(explaining, ticket, None, None, 51)
+    await history.messages(explaining, ticket, internal=True, after=None, limit=51)
+    await history.events(explaining, ticket, None, None, 51)
     await tickets.get(explaining, ticket)
     await tickets.unassigned(explaining, [middle["queue_id"]], 50)
     await tickets.open_counts(explaining, [middle["assignee_id"]])
