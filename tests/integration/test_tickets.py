@@ -149,6 +149,8 @@ async def test_filters(conn: db.Connection, browser: Browser) -> None:
     assert await ids(queue="billing") == [str(standing.id)]
     assert await ids(assignee=str(agent.id), status="new") == [str(standing.id)]
     assert len(await ids(priority="urgent")) == 1
+    assert await ids(number=str(standing.number)) == [str(standing.id)]
+    assert await ids(number="1") == []
     assert await ids(queue="no such queue") == []
     assert len(await ids(status="new")) == 2
     assert (await client.get(TICKETS, params={"limit": 101})).status_code == 422
