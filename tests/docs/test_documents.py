@@ -65,6 +65,48 @@ async def test_the_schema_document_is_current(database_url: str) -> None:
     assert await schema.text(database_url) == wanted, "run `make docs`"
 
 
+WITHOUT = {
+    "GET /api/v1/auth/oidc": "a browser goes there",
+    "GET /api/v1/auth/oidc/callback": "a browser comes back there",
+    "PUT /api/v1/users/me/password": "would sign the demo users out",
+    "GET /api/v1/events": "streams for minutes",
+    "GET /api/v1/knowledge/cases/{case_id}": "a case is there a while after its ticket was resolved",
+    "DELETE /api/v1/knowledge/cases/{case_id}": "the same",
+    "DELETE /api/v1/knowledge/cases/{case_id}/links/{article_id}": "the same",
+    "POST /api/v1/knowledge/documents": "takes a form with a file: docs/KNOWLEDGE.md has the command",
+    "GET /api/v1/knowledge/documents/{document_id}": "wants an upload",
+    "DELETE /api/v1/knowledge/documents/{document_id}": "wants an upload",
+    "POST /api/v1/knowledge/indexes": "embeds everything anew",
+    "PUT /api/v1/knowledge/indexes/questions": "would replace the gate's own questions",
+    "POST /api/v1/knowledge/indexes/rollback": "wants two versions of the index",
+    "POST /api/v1/knowledge/indexes/{name}/promote": "wants two versions of the index",
+    "DELETE /api/v1/knowledge/indexes/{name}": "wants two versions of the index",
+    "POST /api/v1/admin/jobs/{job_id}/replay": "wants a job that failed eight times",
+    "POST /api/v1/admin/answers/{answer_id}/replay": "asks the model anew, which takes seconds",
+    "GET /api/v1/admin/triage/versions/{version_id}": "a version's name differs from desk to desk",
+    "GET /api/v1/admin/triage/versions/{version_id}/standing": "the same",
+    "POST /api/v1/admin/triage/versions/{version_id}/shadow": "wants a second version",
+    "POST /api/v1/admin/triage/versions/{version_id}/promote": "wants a second version",
+    "POST /api/v1/admin/triage/rollback": "wants a second version",
+    "POST /api/v1/admin/triage/retrain": "trains for minutes",
+    "PUT /api/v1/admin/triage/labels/{name}": "would change what triage asks about from then on",
+    "DELETE /api/v1/admin/triage/labels/{name}": "the same",
+    "PUT /api/v1/admin/providers/{name}": "asks a hosted model, which needs its key",
+    "PATCH /api/v1/admin/providers/{name}": "the same",
+    "DELETE /api/v1/admin/providers/{name}": "the same",
+}
+"""Operations that no example can run at a fresh desk, and why."""
+
+
+def test_every_operation_has_an_example_or_a_reason_not_to() -> None:
+    known = {name for name, _ in api.operations(api.openapi())}
+    shown = {each.operation for each in load()}
+    missing = sorted(known - shown - set(WITHOUT))
+    assert not missing, "add an example to docs/api/examples.yaml, or a reason here"
+    settled = sorted(set(WITHOUT) & shown | set(WITHOUT) - known)
+    assert not settled, "there is an example, or the operation is gone: the reason goes, too"
+
+
 def test_every_example_is_of_an_operation_that_exists() -> None:
     known = {name for name, _ in api.operations(api.openapi())}
     unknown = [each.operation for each in load() if each.operation not in known]

@@ -1,11 +1,12 @@
 """What the application measures of itself while people use it: real stores, real requests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+import structlog
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
@@ -13,8 +14,10 @@ from app import db
 from app.jobs import observation
 from app.jobs import service as jobs
 from app.jobs.runner import Runner
+from app.jobs.schemas import Effect, Job
 from app.routing.jobs import handlers
 from app.telemetry import INFERENCE
+from app.triage import drift
 from config.profile import JobSettings
 from monitoring import tracing
 from tests import factories
@@ -108,6 +111,68 @@ async def test_jobs_by_kind_how_long_they_waited_and_what_is_left(
     assert counted("job_duration_seconds_count", kind="triage_ticket", outcome="failed") == 1
     assert counted("job_duration_seconds_count", kind="assign_backlog", outcome="done") == 1
     assert not traces.spans["job triage_ticket"].status.is_ok
+
+
+async def test_a_job_goes_on_with_the_trace_of_the_request_that_made_it(
+    traces: Traces, browser: Browser, conn: db.Connection, pool: db.Pool
+) -> None:
+    client = browser(await factories.person(conn))
+    sent = {"X-Request-ID": "a-request-of-mine"}
+    await client.post("/api/v1/tickets", json={"subject": "Sync", "body": "It stopped."}, headers=sent)
+    job = await conn.fetchrow("SELECT * FROM jobs WHERE kind = 'triage_ticket'")
+    assert job
+    assert job["origin"]["request_id"] == "a-request-of-mine"
+    logged: list[Mapping[str, object]] = []
+
+    async def note(job: Job, effect: Effect) -> None:
+        logged.append(structlog.contextvars.get_contextvars())
+        async with effect() as tx:
+            await jobs.enqueue(tx, "triage_ticket", {"more": "of its own kind"})
+            await jobs.enqueue(tx, "another", {})
+
+    runner, stop = Runner(pool, {"triage_ticket": note}, JobSettings(poll_s=0.01)), asyncio.Event()
+    running = asyncio.create_task(runner.run(stop))
+    async with asyncio.timeout(10):
+        while not await conn.fetchval("SELECT status = 'done' FROM jobs WHERE id = $1", job["id"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    stop.set()
+    await running
+    found = traces.spans
+    asked, ran = found["POST /api/v1/tickets"], found["job triage_ticket"]
+    assert asked.context
+    assert ran.context
+    assert logged[0]["request_id"] == "a-request-of-mine"
+    assert job["origin"]["traceparent"].split("-")[1] == f"{asked.context.trace_id:032x}"
+    traced = {
+        span.context.trace_id
+        for span in traces.exporter.get_finished_spans()
+        if span.name == "job triage_ticket"
+    }
+    assert asked.context.trace_id in traced
+    made = {
+        row["kind"]: row["origin"]
+        for row in await conn.fetch("SELECT kind, origin FROM jobs WHERE id > $1", job["id"])
+    }
+    assert made["another"]["request_id"] == "a-request-of-mine"
+    assert made["triage_ticket"] is None, "what comes round is not one trace for ever"
+
+
+async def test_the_newest_judged_day_of_each_statistic_is_what_the_alert_sees(
+    counted: Figures, conn: db.Connection
+) -> None:
+    await conn.execute(
+        """
+        INSERT INTO triage_drift (day, statistic, value, size, p, alarm) VALUES
+            (current_date - 2, 'labels', 1, 50, 1e-6, true), (current_date - 1, 'labels', 0, 50, 0.5, false),
+            (current_date - 1, 'inputs', 9, 50, 1e-6, true),
+            (current_date - 9, 'corrections', 9, 50, 1e-6, true)
+        """
+    )
+    await drift.gauge(conn)
+    rang = {
+        name: counted("triage_drift_alarm", statistic=name) for name in ("inputs", "labels", "corrections")
+    }
+    assert rang == {"inputs": 1, "labels": 0, "corrections": 0}
 
 
 async def test_an_answer_that_failed_over_before_its_first_word(
