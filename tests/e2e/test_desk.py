@@ -46,6 +46,31 @@ def test_a_ticket_is_a_conversation(customer: httpx.Client, agent: httpx.Client)
     assert len(agent.get(path).json()["items"]) == 2
 
 
+def test_what_was_done_stands_sealed_in_the_audit(service: Service, customer: httpx.Client) -> None:
+    made = customer.post("/api/v1/tickets", json=TICKET, headers={"X-Request-ID": "audited"})
+    assert made.status_code == 201
+    with service.client("admin") as admin:
+        end = time.monotonic() + 30
+        while True:
+            answer = admin.get(
+                "/api/v1/admin/audit", params={"cause": "request:audited", "object": "tickets"}
+            )
+            assert answer.status_code == 200, answer.text
+            [entry] = answer.json()["items"]
+            if entry["position"] or time.monotonic() > end:
+                break
+            time.sleep(0.2)
+        head = admin.get("/api/v1/admin/audit/head").json()
+    assert (entry["action"], entry["object_id"], entry["address"]) == (
+        "created",
+        made.json()["id"],
+        "127.0.0.1",
+    )
+    assert entry["actor"].startswith("user:")
+    assert TICKET["subject"] not in answer.text
+    assert head["position"] >= entry["position"] > 0
+
+
 def test_every_response_carries_a_request_id(service: Service) -> None:
     with service.client(None) as client:
         assert client.get("/healthz").headers["x-request-id"]
