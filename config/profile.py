@@ -240,6 +240,7 @@ class AuditSettings(Settings):
     )
     tell_s: float = Field(60.0, gt=0, description="how often the end of the chain stands in the log")
     months_ahead: int = Field(3, ge=1)
+    months_kept: int | None = Field(None, ge=1, description="null: the audit is kept for ever")
 
 
 class Stores(Settings):

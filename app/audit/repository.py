@@ -138,6 +138,27 @@ async def keep_partitions(conn: Connection, *, ahead: int) -> int:
     return made
 
 
+async def drop_partitions(conn: Connection, *, keep: int) -> int:
+    dropped: int = await conn.fetchval("SELECT drop_audit_months($1)", keep)
+    return dropped
+
+
+async def says_dropped(conn: Connection, start: Head) -> bool:
+    """Whether an entry, or a change that is to be one, says that the chain was cut off before `start`."""
+    found: bool = await conn.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM (SELECT action, object, object_id, change FROM audit_log
+                          UNION ALL SELECT action, object, object_id, change FROM audit_pending) AS entries
+             WHERE object = 'audit_log' AND action = 'dropped' AND object_id = $1
+               AND change::jsonb -> 'hash' ->> 0 = $2)
+        """,
+        str(start.position),
+        start.hash.hex(),
+    )
+    return found
+
+
 async def triggers(conn: Connection) -> dict[str, bool]:
     """Of every table of ours, whether changes of its rows are audited now."""
     rows = await conn.fetch(

@@ -51,9 +51,11 @@ async def gauge(conn: Connection) -> None:
     metrics.AUDIT_POSITION.set((await head(conn)).position)
 
 
-async def keep_months(conn: Connection, *, ahead: int) -> None:
-    """Make the months to come. Without its month nothing is sealed, and everything else goes on."""
+async def keep_months(conn: Connection, *, ahead: int, keep: int | None = None) -> None:
+    """Make the months to come, without which nothing is sealed; drop those that ended `keep` months ago."""
     await repository.keep_partitions(conn, ahead=ahead)
+    if keep is not None:
+        await repository.drop_partitions(conn, keep=keep)
 
 
 async def verified(conn: Connection, anchors: Mapping[int, bytes]) -> Verification:
@@ -63,6 +65,9 @@ async def verified(conn: Connection, anchors: Mapping[int, bytes]) -> Verificati
     """
     start, end = await repository.ends(conn)
     found = await verify(repository.links(conn), start, end, anchors)
+    if start.position and not await repository.says_dropped(conn, start):
+        what = f"entries up to {start.position} are gone, and no entry says that they were dropped"
+        found.breaks.append(Break(start.position, what))
     for entry in await repository.unsealed(conn, older_s=LATE_S, most=MOST_UNSEALED):
         found.breaks.append(Break(None, f"{described(entry)}: never sealed (id {entry.id})"))
     for table in await unaudited(conn):

@@ -18,7 +18,7 @@ def handlers(profile: Profile) -> Mapping[str, Handler]:
     async def keep_event_log(job: Job, effect: Effect) -> None:
         async with effect() as conn:
             await events.keep_months(conn, ahead=profile.events.months_ahead, keep=profile.events.months_kept)
-            await audit.keep_months(conn, ahead=profile.audit.months_ahead)
+            await audit.keep_months(conn, ahead=profile.audit.months_ahead, keep=profile.audit.months_kept)
 
     async def prune_jobs(job: Job, effect: Effect) -> None:
         async with effect() as conn:

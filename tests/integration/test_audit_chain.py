@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from app import db
 from app.audit import repository, service
-from app.audit.sealer import Sealer
+from app.audit.sealer import Sealer, linked
 from config.profile import AuditSettings
 from deployments.operations import audit as command
 from deployments.operations import backup
@@ -107,6 +108,36 @@ async def test_without_a_month_nothing_is_sealed_and_everything_goes_on(
         await service.keep_months(conn, ahead=1)
     await sealer.once()
     assert (await verified(pool)).checked == 5
+
+
+async def test_old_months_are_dropped_from_the_front_and_the_rest_stays_whole(
+    pool: db.Pool, sealer: Sealer
+) -> None:
+    await rename(pool, 4)
+    async with db.transaction(pool) as conn:
+        await conn.execute(
+            """
+            CREATE TABLE audit_log_y2020m01 PARTITION OF audit_log
+            FOR VALUES FROM ('2020-01-01+00') TO ('2020-02-01+00')
+            """
+        )
+        await conn.execute("UPDATE audit_head SET sealed_at = '2020-01-01+00'")
+        held = await repository.hold_head(conn)
+        assert held
+        long_ago = linked(held[0], datetime(2020, 1, 15, tzinfo=UTC), await repository.take(conn, 100))
+        await repository.append(conn, long_ago)
+    await rename(pool, 3)
+    await sealer.once()
+    assert (await verified(pool)).checked == 8
+
+    async with db.transaction(pool) as conn:
+        await service.keep_months(conn, ahead=1, keep=12)
+    assert (await verified(pool)).checked == 3
+    await sealer.once()
+    found = await verified(pool, {4: long_ago[3].hash, 5: long_ago[4].hash})
+    assert (found.checked, found.breaks) == (4, [])
+    await tamper(pool, "DELETE FROM audit_log WHERE action = 'dropped'")
+    assert any("no entry says" in each.what for each in (await verified(pool)).breaks)
 
 
 @pytest.fixture
