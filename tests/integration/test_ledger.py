@@ -1,6 +1,7 @@
 """What became of an inquiry: how it ends, who comes back, and that nothing written is ever changed."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,9 +19,19 @@ from app.ledger.schemas import Labels
 from app.tickets import csat, desk, linked, service
 from app.tickets.schemas import CsatDraft, Decision, MessageDraft, TicketDraft
 from app.tickets.states import Status
+from config.embedded.stores import Addresses
 from tests import factories
+from tests.integration import whole
 
 LATER = timedelta(hours=73)
+
+
+@pytest.fixture(scope="module")
+async def pool(stores: Addresses, template_url: str) -> AsyncIterator[db.Pool]:
+    """One database for all: every test has customers of its own."""
+    opened = await db.connect(await whole.migrated(stores, template_url), max_size=10, statement_timeout_s=10)
+    yield opened
+    opened.terminate()
 
 
 @pytest.fixture
@@ -161,7 +172,9 @@ async def test_a_conversation_that_was_handed_over_counts_once(
     assert await said(conn, conversation) == await said(conn, ticket.id) == expected
     entries = await ledger.entries(conn, ticket.id)
     assert (entries[-1].queue, entries[-1].intent, entries[-1].agent_id) == ("billing", "refund", agent.id)
-    spent = await conn.fetchrow("SELECT answers, tokens, cost_usd FROM ledger_conversations")
+    spent = await conn.fetchrow(
+        "SELECT answers, tokens, cost_usd FROM ledger_conversations WHERE inquiry_id = $1", conversation
+    )
     assert spent
     assert tuple(spent) == (2, 20, 1.0)
 
@@ -270,11 +283,11 @@ async def test_an_entry_is_revoked_once(conn: db.Connection, customer: Identity)
     again = """
         INSERT INTO ledger_entries (inquiry_id, kind, reason, valid_at, recorded_at, revokes)
         SELECT inquiry_id, 'reopened', 'denied', now(), now(), id FROM ledger_entries
-         WHERE kind = 'resolved_by_assistant'
+         WHERE kind = 'resolved_by_assistant' AND inquiry_id = $1
     """
-    await conn.execute(again)
+    await conn.execute(again, conversation)
     with pytest.raises(asyncpg.UniqueViolationError):
-        await conn.execute(again)
+        await conn.execute(again, conversation)
 
 
 async def test_a_conversation_that_was_deleted_still_ends(conn: db.Connection, customer: Identity) -> None:
