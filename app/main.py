@@ -31,6 +31,7 @@ from app.limits.requests import RequestLimits
 from app.live import endpoints as live
 from app.llm import endpoints as llm
 from app.middleware import Admission, BodyLimit, LastResort, RequestId
+from app.privacy import endpoints as privacy
 from app.providers import endpoints as providers
 from app.routing import endpoints as routing
 from app.sla import endpoints as sla
@@ -53,6 +54,7 @@ SLICES = (
     auth,
     oidc,
     api_keys,
+    privacy,
     chat,
     cases,
     tickets,

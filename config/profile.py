@@ -243,6 +243,26 @@ class AuditSettings(Settings):
     months_kept: int | None = Field(None, ge=1, description="null: the audit is kept for ever")
 
 
+class RetentionSettings(Settings):
+    """For how many days each kind of data is kept; null keeps it until its person is erased.
+
+    Texts go, rows stay: nothing that is counted changes.
+    """
+
+    ticket_texts: int | None = Field(
+        1095, gt=0, description="after the ticket's last change, once it is closed"
+    )
+    conversations: int | None = Field(365, gt=0, description="after the last thing said in it")
+    kept_answers: int | None = Field(
+        180, gt=0, description="question and answer of each answer as it was made"
+    )
+    solved_cases: int | None = Field(None, gt=0, description="after the case was last confirmed or changed")
+    model_calls: int | None = Field(400, gt=0, description="who made a call; its figures stay")
+    logins: int | None = Field(90, gt=0, description="after the last of a login's tokens has expired")
+    dead_jobs: int | None = Field(90, gt=0, description="after the last attempt failed")
+    batch: int = Field(500, gt=0, description="rows of one kind that one statement empties")
+
+
 class Stores(Settings):
     """`embedded` starts what the environment names no address for; `external` insists on addresses."""
 
@@ -268,6 +288,7 @@ class Profile(Settings):
     events: EventSettings = EventSettings()
     audit: AuditSettings = AuditSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @property
     def is_local(self) -> bool:

@@ -21,6 +21,7 @@ from app.knowledge.library import PostgresLibrary
 from app.knowledge.schemas import Index
 from app.knowledge.stores import open_store
 from app.knowledge.updating import Updater
+from app.privacy import erasing, retention
 from app.providers.hints import Hints
 from app.providers.watch import Watch
 from app.webhooks.destinations import LOOPBACK, Destinations, SystemResolver
@@ -133,6 +134,16 @@ def case_handlers(
     """The jobs that keep the vector store's copies of solved cases in step."""
     shelves = CaseShelves(profile, environment, pool, embedder)
     return case_jobs.handlers(pool, shelves, first_line=profile.retrieval.first_line_weight)
+
+
+def privacy_handlers(
+    profile: Profile, environment: Environment, pool: db.Pool, embedder: RemoteEmbedder
+) -> Mapping[str, Handler]:
+    """The jobs that erase people, and what has been kept for long enough."""
+    return {
+        **erasing.handlers(pool, CaseShelves(profile, environment, pool, embedder)),
+        **retention.handlers(pool, profile.retention),
+    }
 
 
 class CaseShelves:

@@ -70,6 +70,7 @@ class Worker:
             **analytics.handlers(),
             **housekeeping.handlers(profile),
             **resealing.handlers(self.pool),
+            **composition.privacy_handlers(profile, env, self.pool, near),
             **knowledge.handlers(composition.knowledge_tools(profile, env, self.pool, near)),
             **self.retraining.handlers(),
             **webhooks.housekeeping(profile.webhooks),

@@ -82,6 +82,19 @@ async def change(
         return await _read(conn, user_id)
 
 
+async def shut_out(conn: db.Connection, who: Identity, user_id: UUID) -> None:
+    """Sign somebody out everywhere and for good, at whose word `who` says: they themselves, or an admin's."""
+    if who.id != user_id:
+        _only_admins(who)
+    if await repository.is_last_admin(conn, user_id):
+        raise LastAdmin
+    if not await repository.change_user(conn, user_id, None, None, active=False):
+        raise UserNotFound
+    await repository.revoke_families(conn, user_id)
+    await repository.revoke_keys(conn, user_id)
+    await events.publish(conn, "user", user_id, "changed", f"user:{who.id}", {"active": False})
+
+
 async def change_password(
     pool: db.Pool, sessions: Sessions, who: Identity, wish: PasswordChange, address: str
 ) -> None:

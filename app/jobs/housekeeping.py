@@ -22,6 +22,9 @@ def handlers(profile: Profile) -> Mapping[str, Handler]:
 
     async def prune_jobs(job: Job, effect: Effect) -> None:
         async with effect() as conn:
-            await repository.prune(conn, keep_s=profile.jobs.keep_done_s)
+            dead = profile.retention.dead_jobs
+            await repository.prune(
+                conn, keep_s=profile.jobs.keep_done_s, keep_dead_s=dead * 86_400.0 if dead else None
+            )
 
     return {KEEP_EVENT_LOG: keep_event_log, PRUNE_JOBS: prune_jobs}

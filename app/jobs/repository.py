@@ -196,14 +196,17 @@ async def revive(conn: Connection, job_id: UUID) -> bool:
     return bool(row)
 
 
-async def prune(conn: Connection, *, keep_s: float) -> int:
-    """Delete jobs that were done longer ago than that; dead ones stay until somebody looks at them."""
+async def prune(conn: Connection, *, keep_s: float, keep_dead_s: float | None) -> int:
+    """Delete jobs that were done, or given up, longer ago than that; without a limit dead ones stay."""
     rows = await conn.fetch(
         """
-        DELETE FROM jobs WHERE status = 'done' AND finished_at < now() - make_interval(secs => $1)
+        DELETE FROM jobs
+         WHERE (status = 'done' AND finished_at < now() - make_interval(secs => $1))
+            OR (status = 'dead' AND finished_at < now() - make_interval(secs => $2))
         RETURNING id
         """,
         keep_s,
+        keep_dead_s,
     )
     return len(rows)
 

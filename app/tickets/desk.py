@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from app.db import Connection
 from app.tickets import followers, history, repository
 from app.tickets.schemas import PRIORITIES, BacklogJob, Decision, Ticket, TicketPatch
-from app.tickets.service import wake_routing
+from app.tickets.service import move, wake_routing
 from monitoring import metrics
 
 
@@ -84,6 +84,24 @@ async def hand_over(conn: Connection, ticket_id: UUID, queue: str, by: str) -> N
     await history.record(conn, ticket_id, by, "changed", {"queue": queue, "assignee": None})
     await wake_routing(conn, BacklogJob(queue=queue))
     await followers.tell(conn, ticket_id, "changed")
+
+
+async def close(conn: Connection, ticket_id: UUID, by: str) -> None:
+    """End the ticket, wherever it stands."""
+    ticket = await repository.lock(conn, ticket_id)
+    if ticket is not None and ticket.status != "closed":
+        await move(conn, by, ticket, "closed")
+
+
+async def take_away(conn: Connection, ticket_id: UUID, by: str) -> None:
+    """Take the ticket from who has it and let routing find somebody else in its queue."""
+    ticket = await repository.lock(conn, ticket_id)
+    if ticket is None or ticket.assignee is None:
+        return
+    await repository.clear_assignee(conn, ticket_id)
+    await history.record(conn, ticket_id, by, "unassigned", {})
+    if ticket.queue:
+        await wake_routing(conn, BacklogJob(queue=ticket.queue))
 
 
 async def note_waiting(conn: Connection, ticket_id: UUID, reason: str) -> None:

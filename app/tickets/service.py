@@ -133,7 +133,7 @@ async def transition(conn: Connection, who: Identity, ticket_id: UUID, to: Statu
         raise IllegalTransition(legal=allowed, status_now=ticket.status)
     if to == "resolved":
         await fields.check_complete(conn, ticket.queue, ticket.custom)
-    await _move(conn, actor(who), ticket, to)
+    await move(conn, actor(who), ticket, to)
     return await get(conn, who, ticket_id)
 
 
@@ -175,7 +175,7 @@ async def add_message(
     kind = "note_added" if draft.internal else "message_added"
     await history.record(conn, ticket_id, actor(who), kind, {"message_id": str(message_id)})
     if who.id == ticket.customer.id and ticket.status in REOPENED_BY_REPLY:
-        await _move(conn, actor(who), ticket, "open")
+        await move(conn, actor(who), ticket, "open")
     if not draft.internal:
         is_customer = who.id == ticket.customer.id
         await followers.tell(conn, ticket_id, "customer_message" if is_customer else "reply")
@@ -219,7 +219,8 @@ async def locked(conn: Connection, who: Identity, ticket_id: UUID) -> Ticket:
     return visible_to(who, await repository.lock(conn, ticket_id))
 
 
-async def _move(conn: Connection, by: str, ticket: Ticket, to: Status) -> None:
+async def move(conn: Connection, by: str, ticket: Ticket, to: Status) -> None:
+    """What follows from a ticket's next status; whether somebody may is settled before."""
     if to not in TRANSITIONS[ticket.status]:
         raise IllegalTransition(legal=legal(ticket.status, staff=True))
     await repository.set_status(conn, ticket.id, to)

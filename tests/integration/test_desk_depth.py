@@ -366,8 +366,9 @@ async def test_done_jobs_are_pruned_and_dead_ones_kept(conn: db.Connection) -> N
     await job_rows.bury(conn, dead, "no")
     for job in (old, dead):
         await conn.execute("UPDATE jobs SET finished_at = now() - interval '2 days' WHERE id = $1", job.id)
-    assert await job_rows.prune(conn, keep_s=86_400) == 1
+    assert await job_rows.prune(conn, keep_s=86_400, keep_dead_s=None) == 1
     assert await conn.fetchval("SELECT count(*) FROM jobs") == 3
+    assert await job_rows.prune(conn, keep_s=86_400, keep_dead_s=86_400) == 1
 
 
 async def test_a_token_whose_account_is_gone_is_refused(conn: db.Connection, browser: Browser) -> None:
