@@ -23,7 +23,7 @@ from app.cases import endpoints as cases
 from app.chat import endpoints as chat
 from app.hardening import NestingLimit, SecurityHeaders
 from app.knowledge import endpoints as knowledge
-from app.knowledge import index_endpoints, upload_endpoints, uploads
+from app.knowledge import index_endpoints, reranker_endpoints, upload_endpoints, uploads
 from app.limits.addresses import address_of
 from app.limits.headers import RateLimitHeaders
 from app.limits.limiter import Limiter
@@ -66,6 +66,7 @@ SLICES = (
     triage,
     knowledge,
     index_endpoints,
+    reranker_endpoints,
     upload_endpoints,
     providers,
     budgets,

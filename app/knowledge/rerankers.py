@@ -1,14 +1,14 @@
 """Every SQL statement about trained rerankers: which there are, which one answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from app.db import Connection
 from app.errors import Conflict, NotFound
+from app.knowledge.schemas import RerankerVersion
 
-COLUMNS = "id, artefact, weight, max_tokens, figures, won, active"
+COLUMNS = "id, artefact, weight, max_tokens, figures, won, active, promoted_at, created_at"
 
 
 class RerankerNotFound(NotFound):
@@ -17,19 +17,6 @@ class RerankerNotFound(NotFound):
 
 class RerankerHasNotWon(Conflict):
     """This reranker has not won on the newest cases; say `without_proof` to let it rerank all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class RerankerVersion:
-    """`weight` is its scores' share beside the fused ones; `won`: it was better on the newest cases."""
-
-    id: UUID
-    artefact: str
-    weight: float
-    max_tokens: int
-    figures: dict[str, Any]
-    won: bool
-    active: bool
 
 
 async def add(
@@ -54,6 +41,11 @@ async def add(
 async def active(conn: Connection) -> RerankerVersion | None:
     row = await conn.fetchrow(f"SELECT {COLUMNS} FROM reranker_versions WHERE active")  # noqa: S608
     return RerankerVersion(**row) if row else None
+
+
+async def newest(conn: Connection, limit: int) -> list[RerankerVersion]:
+    rows = await conn.fetch(f"SELECT {COLUMNS} FROM reranker_versions ORDER BY id DESC LIMIT $1", limit)  # noqa: S608
+    return [RerankerVersion(**row) for row in rows]
 
 
 async def get(conn: Connection, version_id: UUID) -> RerankerVersion:

@@ -172,6 +172,33 @@ class Promotion(BaseModel):
     force: bool = Field(False, description="also where the gate refused it")
 
 
+class RerankerVersion(BaseModel):
+    """A cross-encoder that was trained on solved cases."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    artefact: str = Field(description="its place below the URL that artefacts lie under")
+    weight: float = Field(description="its scores' share beside the fused ones")
+    max_tokens: int
+    figures: dict[str, Any]
+    won: bool = Field(description="whether it was better than none on the newest cases")
+    active: bool
+    promoted_at: datetime | None
+    created_at: datetime
+
+
+class Rerankers(BaseModel):
+    items: list[RerankerVersion]
+    next_cursor: None = None
+
+
+class RerankerPromotion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    without_proof: bool = Field(False, description="also where it has not won")
+
+
 class GateQuestion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

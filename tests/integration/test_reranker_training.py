@@ -26,6 +26,8 @@ from models.reranking.training import Group, NotEnoughCases, Training, Unfinishe
 from models.retrieval.passages import Passage
 from pipelines.training import reranker
 from pipelines.training.reranking import Asked, judge
+from tests import factories
+from tests.integration.conftest import Browser
 from tests.integration.knowledge import Knowledge, prepared
 
 EXAMPLES = CHECKOUT / "examples" / "knowledge"
@@ -168,3 +170,17 @@ async def test_cases_of_a_desk_become_a_version(
     assert CrossEncoder(folder).score("a question", ["a text", "another"]).shape == (2,)
     assert not list((here.home / "training").glob("*.pt")), "a training that ended leaves no checkpoint"
     await knowledge.store.close()
+
+
+async def test_an_admin_promotes_and_retires_a_reranker(browser: Browser, conn: db.Connection) -> None:
+    admin, customer = browser(await factories.person(conn, "admin")), browser(await factories.person(conn))
+    lost = await rerankers.add(conn, "reranker/1", weight=0.4, max_tokens=160, figures={}, won=False)
+    path = f"/api/v1/knowledge/rerankers/{lost.id}/promote"
+    assert (await admin.post(path)).json()["type"].endswith("reranker-has-not-won")
+    assert (await customer.post(path)).status_code == 403
+    assert (await admin.post(path, json={"without_proof": True})).json()["active"]
+    (listed,) = (await admin.get("/api/v1/knowledge/rerankers")).json()["items"]
+    assert (listed["id"], listed["active"]) == (str(lost.id), True)
+    assert (await customer.get("/api/v1/knowledge/rerankers")).status_code == 403
+    assert (await admin.delete("/api/v1/knowledge/rerankers/active")).status_code == 204
+    assert await rerankers.active(conn) is None
