@@ -155,7 +155,7 @@ class _Run:
         torch.nn.utils.clip_grad_norm_(self.encoder.model.parameters(), 1.0)
         self.optimiser.step()
         self.step += 1
-        return float(loss)
+        return float(loss.detach())
 
     def save(self) -> None:
         import torch

@@ -40,6 +40,7 @@ GROUPS = [
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
     start, said = weights(prepared_folder()), list[str]()
     whole = train(start, GROUPS, SMALL, checkpoint=tmp_path / "whole.pt", report=said.append)
@@ -143,6 +144,7 @@ async def test_only_what_won_reranks_unless_somebody_insists(conn: db.Connection
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 async def test_cases_of_a_desk_become_a_version(
     pool: db.Pool, stores: Addresses, conn: db.Connection, tmp_path: Path
 ) -> None:
