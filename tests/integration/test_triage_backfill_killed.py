@@ -1,4 +1,4 @@
-"""`kill -9` of a real back-fill on Ray Data: the next run goes on, and every ticket was read once."""
+"""Triage's jobs on a real Ray: a back-fill that is killed goes on, and training embeds as it does without."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -16,6 +17,7 @@ from config import environment, profile
 from models.artefacts import Artefacts
 from pipelines.training import examples as files
 from pipelines.training import registry
+from pipelines.training.embedding import RAY_FROM, embed
 from pipelines.training.learning import Learner
 from tests import factories
 from tests.integration.test_triage_backfill import counts
@@ -51,6 +53,14 @@ async def desk_with_old_tickets(conn: Connection, artefacts: Artefacts) -> None:
         for n in range(TICKETS):
             ticket = examples[n % len(examples)].ticket
             await factories.ticket(conn, customer, subject=f"{n} {ticket.subject}", body=ticket.body)
+
+
+def test_training_embeds_the_same_on_ray(tmp_path: Path) -> None:
+    texts = [f"{n} notes do not sync on my phone" for n in range(RAY_FROM + 7)]
+    settings, here = profile.load("test").embedder, HERE.model_copy(update={"home": tmp_path})
+    console = Console(stderr=True)
+    on_ray, here_only = [embed(texts, settings, here, console=console, on_ray=each) for each in (True, False)]
+    assert np.allclose(on_ray, here_only, atol=1e-5)
 
 
 async def test_killed_and_run_again_every_ticket_is_read_once(
