@@ -3,9 +3,9 @@
     python -m benchmarks.triage_drift --old OLD.jsonl.gz --new NEW.jsonl.gz
 
 Both files are triage files whose rows also have `created`. A version that learnt the first days of `--old`
-reads the rest day by day, people's labels are the file's; then what learnt all of `--old` is given 0, 5, 20
-and 100 examples of every new label from the first 1,600 rows of `--new`, and reads the next 1,000. Some
-fifteen minutes on two cores: `--only`, `--examples`, `--vectors` and `--json` make it several runs.
+reads the rest day by day, people's labels are the file's; then what learnt `--old` up to the change gets 0,
+5, 20 and 100 examples of every new label from the first 1,600 rows of `--new`, and reads the next 1,000.
+Some fifteen minutes on two cores: `--only`, `--examples`, `--vectors` and `--json` make it several runs.
 """
 
 import argparse
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--new", type=Path, required=True)
     parser.add_argument("--since", default="2024-09-05", help="first day of --old that is used")
     parser.add_argument("--watch", default="2024-09-15", help="first day that triage reads")
+    parser.add_argument("--change", default="2024-12-09", help="day on which --old changed to new labels")
     parser.add_argument("--only", choices=("days", "curve"))
     parser.add_argument("--examples", type=int, nargs="+", default=EXAMPLES, help="of each new label")
     parser.add_argument("--vectors", type=Path, help="keep the texts' vectors in this folder")
@@ -62,7 +63,8 @@ def main() -> None:
     if args.only != "days":
         new = _read(args.new, "")[1][: LEARN_FROM + LATER]
         new_vectors = _embedded(learner, new, args.vectors)
-        points = curve(learner, (old, vectors), (new, new_vectors), args.examples)
+        before = sum(day < date.fromisoformat(args.change) for day in days)
+        points = curve(learner, (old[:before], vectors[:before]), (new, new_vectors), args.examples)
         found["curve"] = sorted([*found.get("curve", []), *points], key=lambda each: each["examples"])
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -17,6 +17,7 @@ from models.triage import network
 from models.triage.figures import calibration_error
 from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, Names, softmax, traits
 from models.triage.neighbours import Neighbours
+from models.triage.trend import shift_of
 from models.triage.words import Words
 
 FALSE_ALARMS = 0.02
@@ -74,7 +75,10 @@ class Fitted:
 
 
 def fit(examples: Examples) -> Fitted:
-    """Choose and calibrate on held-out examples, then train on all. `OUT_OF_SCOPE` teaches to abstain."""
+    """Choose and calibrate on held-out examples, then train on all. `OUT_OF_SCOPE` teaches to abstain.
+
+    The figures are of examples from all times, without what is known of the newest ones' mix.
+    """
     scope = examples.labels != OUT_OF_SCOPE
     inside, outside = examples.take(np.flatnonzero(scope)), examples.take(np.flatnonzero(~scope))
     labels, counts = np.unique(inside.labels, return_counts=True)
@@ -84,10 +88,11 @@ def fit(examples: Examples) -> Fitted:
         )
     held = _hold_out(inside, outside, labels)
     mix = _calibrate(held)
-    logits = mix(held.familiar)
-    known, threshold = _learn_confidence(logits, mix(held.strange))
+    figures = _figures(mix(held.familiar), held.target)
+    mix = replace(mix, shift=shift_of(np.searchsorted(labels, inside.labels), len(labels)))
+    known, threshold = _learn_confidence(mix(held.familiar), mix(held.strange))
     classifier = replace(_fit_heads(inside, labels, held.vector_c), mix=mix, known=known, threshold=threshold)
-    return Fitted(classifier, _figures(logits, held.target))
+    return Fitted(classifier, figures)
 
 
 def _figures(logits: Logits, target: Indices) -> dict[str, float]:
