@@ -101,7 +101,6 @@ class TriageModel:
             neighbour_target=c.neighbours.target,
             **{f"network_{name}": getattr(c.network, name) for name in NETWORK},
             names=c.names.vectors,
-            shift=np.asarray(c.mix.shift, dtype=np.float32),
             known=c.known.coefficients,
             queue_of=self.queue_of,
             directions=self.directions,
@@ -147,7 +146,7 @@ class TriageModel:
             ),
             network=Network(**{name: weights[f"network_{name}"] for name in NETWORK}),
             names=Names(weights.get("names", no_names)),
-            mix=Mix((*about["mix"], 0.0)[:HEADS], weights.get("shift", np.float32(0))),
+            mix=Mix((*about["mix"], 0.0)[:HEADS]),
             known=Known(weights["known"], about["known_intercept"]),
             threshold=about["threshold"],
         )

@@ -17,7 +17,6 @@ from models.triage import network
 from models.triage.figures import calibration_error
 from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, Names, softmax, traits
 from models.triage.neighbours import Neighbours
-from models.triage.trend import shift_of
 from models.triage.words import Words
 
 FALSE_ALARMS = 0.02
@@ -75,10 +74,7 @@ class Fitted:
 
 
 def fit(examples: Examples) -> Fitted:
-    """Choose and calibrate on held-out examples, then train on all. `OUT_OF_SCOPE` teaches to abstain.
-
-    The figures are of examples from all times, without what is known of the newest ones' mix.
-    """
+    """Choose and calibrate on held-out examples, then train on all. `OUT_OF_SCOPE` teaches to abstain."""
     scope = examples.labels != OUT_OF_SCOPE
     inside, outside = examples.take(np.flatnonzero(scope)), examples.take(np.flatnonzero(~scope))
     labels, counts = np.unique(inside.labels, return_counts=True)
@@ -88,11 +84,10 @@ def fit(examples: Examples) -> Fitted:
         )
     held = _hold_out(inside, outside, labels)
     mix = _calibrate(held)
-    figures = _figures(mix(held.familiar), held.target)
-    mix = replace(mix, shift=shift_of(np.searchsorted(labels, inside.labels), len(labels)))
-    known, threshold = _learn_confidence(mix(held.familiar), mix(held.strange))
+    logits = mix(held.familiar)
+    known, threshold = _learn_confidence(logits, mix(held.strange))
     classifier = replace(_fit_heads(inside, labels, held.vector_c), mix=mix, known=known, threshold=threshold)
-    return Fitted(classifier, figures)
+    return Fitted(classifier, _figures(logits, held.target))
 
 
 def _figures(logits: Logits, target: Indices) -> dict[str, float]:

@@ -57,17 +57,13 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How much each head's logits count; their size is the inverse temperature: this is the calibration.
-
-    `shift`, one a label, is how much commoner each has become lately.
-    """
+    """How much each head's logits count; their size is the inverse temperature: this is the calibration."""
 
     weights: tuple[float, ...]
-    shift: NDArray[np.float32] | float = 0.0
 
     def __call__(self, heads: Sequence[Logits]) -> Logits:
         mixed = sum(weight * each for weight, each in zip(self.weights, heads, strict=True))
-        return np.asarray(mixed + self.shift, dtype=np.float32)
+        return np.asarray(mixed, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
