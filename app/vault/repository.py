@@ -82,11 +82,14 @@ async def destroy(conn: Connection, person: UUID) -> None:
 
 
 async def under_other_keks(conn: Connection, kek: str, limit: int) -> list[tuple[UUID, Wrapped]]:
-    """Keys that another KEK wraps: two ranges of an index, which are empty most of the time."""
+    """Keys that another KEK wraps, some more than `limit`: two ends of an index, empty most of the time."""
     rows = await conn.fetch(
         """
-        SELECT id, person_id, kek, wrapped FROM data_keys
-         WHERE wrapped IS NOT NULL AND (kek < $1 OR kek > $1) LIMIT $2
+        (SELECT id, person_id, kek, wrapped FROM data_keys
+          WHERE wrapped IS NOT NULL AND kek < $1 ORDER BY kek LIMIT $2)
+        UNION ALL
+        (SELECT id, person_id, kek, wrapped FROM data_keys
+          WHERE wrapped IS NOT NULL AND kek > $1 ORDER BY kek LIMIT $2)
         """,
         kek,
         limit,

@@ -23,7 +23,7 @@ from app.vault import repository as vault
 from tests import factories
 from tests.integration.http_server import listening
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(700)]
 
 TICKETS = 200_000
 LARGE = {
@@ -95,7 +95,7 @@ async def full(pool: db.Pool, conn: db.Connection) -> db.Connection:
 async def _seal(pool: db.Pool) -> None:
     """As the job does after the migration."""
     started = time.perf_counter()
-    rows = await resealing.keep(pool, lasts_s=200)
+    rows = await resealing.keep(pool, lasts_s=300)
     took = time.perf_counter() - started
     print(f"{rows} rows sealed in {took:.0f} s, {rows / took:.0f} rows/s")
     assert rows >= TICKETS + 5000
