@@ -219,6 +219,7 @@ class EventSettings(Settings):
     max_streams: int = Field(
         128, gt=0, description="listeners of one replica; half of `http.max_concurrent` stays for the rest"
     )
+    max_streams_each: int = Field(8, gt=0, description="of which one person may have")
     stream_s: float = Field(240.0, gt=0, description="after which a stream ends; Serve cuts at 300 s")
     months_ahead: int = Field(3, ge=1)
     months_kept: int = Field(3, ge=1, description="how long events can be read again")

@@ -4,7 +4,7 @@ Questions are sealed (`sealed`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -28,33 +28,22 @@ AND EXISTS (SELECT FROM case_links l WHERE l.case_id = c.id AND l.revoked_at IS 
 """
 
 
-async def upsert_for_ticket(
-    conn: Connection, ticket_id: UUID, customer_id: UUID, question: str, audiences: Sequence[str]
+async def upsert(
+    conn: Connection,
+    solved: Literal["ticket_id", "message_id"],
+    by: UUID,
+    customer_id: UUID,
+    question: str,
+    audiences: Sequence[str],
 ) -> UUID:
+    """The case of a ticket or of an answer, made or brought up to date."""
     found: UUID = await conn.fetchval(
-        """
-        INSERT INTO solved_cases (ticket_id, customer_id, question, audiences) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (ticket_id) DO UPDATE SET question = excluded.question, updated_at = now()
+        f"""
+        INSERT INTO solved_cases ({solved}, customer_id, question, audiences) VALUES ($1, $2, $3, $4)
+        ON CONFLICT ({solved}) DO UPDATE SET question = excluded.question, updated_at = now()
         RETURNING id
-        """,
-        ticket_id,
-        customer_id,
-        await QUESTION.seal(conn, customer_id, question),
-        list(audiences),
-    )
-    return found
-
-
-async def upsert_for_answer(
-    conn: Connection, message_id: UUID, customer_id: UUID, question: str, audiences: Sequence[str]
-) -> UUID:
-    found: UUID = await conn.fetchval(
-        """
-        INSERT INTO solved_cases (message_id, customer_id, question, audiences) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (message_id) DO UPDATE SET question = excluded.question, updated_at = now()
-        RETURNING id
-        """,
-        message_id,
+        """,  # noqa: S608
+        by,
         customer_id,
         await QUESTION.seal(conn, customer_id, question),
         list(audiences),

@@ -61,7 +61,7 @@ async def confirm_answer(
     if not cited or not question.strip():
         return
     text = masked(question, [await auth.name_of(conn, who.id)])
-    case_id = await repository.upsert_for_answer(conn, message_id, who.id, text, _audiences(who))
+    case_id = await repository.upsert(conn, "message_id", message_id, who.id, text, _audiences(who))
     await repository.link(conn, case_id, cited, "citation", None)
     await _settle(conn, case_id, confirmed=True)
 
@@ -79,7 +79,7 @@ async def link(conn: Connection, who: Identity, ticket_id: UUID, draft: LinkDraf
     ticket = await tickets.locked(conn, who, ticket_id)
     await knowledge.article(conn, who, draft.article_id)
     text = masked(f"{ticket.subject}\n{ticket.body}", [ticket.customer.name])
-    case_id = await repository.upsert_for_ticket(conn, ticket.id, ticket.customer.id, text, ["public"])
+    case_id = await repository.upsert(conn, "ticket_id", ticket.id, ticket.customer.id, text, ["public"])
     await repository.link(conn, case_id, [draft.article_id], draft.via, who.id)
     await desk.note(conn, ticket_id, tickets.actor(who), "article_linked", draft.model_dump(mode="json"))
     await _settle(conn, case_id, confirmed=_stands(ticket))

@@ -5,15 +5,16 @@ database. While nobody listens, nothing is read.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import asyncpg
 import structlog
 
 from app import db
-from app.errors import Overloaded
+from app.errors import Overloaded, TooManyRequests
 from app.events import service
 from app.events.schemas import DomainEvent
 from config.profile import EventSettings
@@ -28,6 +29,10 @@ class TooManyListeners(Overloaded):
     """This replica has as many open event streams as it takes; try again soon."""
 
 
+class TooManyOfYours(TooManyRequests):
+    """You have as many event streams open as one person may; close one."""
+
+
 class Feed:
     def __init__(self, pool: db.Pool, settings: EventSettings) -> None:
         self._pool = pool
@@ -35,19 +40,21 @@ class Feed:
         self._ring: deque[DomainEvent] = deque(maxlen=RING)
         self._head = 0
         self._news = asyncio.Condition()
-        self._listeners = 0
+        self._listeners: Counter[UUID] = Counter()
         self._reading: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Counts a listener, for whom the log is read; `TooManyListeners` past the limit."""
-        if self._listeners >= self._settings.max_streams:
+    async def listening(self, who: UUID) -> AsyncIterator[None]:
+        """Counts a listener, for whom the log is read; an error past the limits, theirs or everybody's."""
+        if self._listeners[who] >= self._settings.max_streams_each:
+            raise TooManyOfYours
+        if self._listeners.total() >= self._settings.max_streams:
             raise TooManyListeners
-        self._listeners += 1
+        self._listeners[who] += 1
         try:
             yield
         finally:
-            self._listeners -= 1
+            self._listeners -= Counter((who,))  # forgets who has none left
             if not self._listeners and self._reading:
                 self._reading.cancel()
                 self._reading = None

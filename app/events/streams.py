@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Annotated, Any, cast
+from uuid import UUID
 
 from fastapi import Header
 from fastapi.responses import StreamingResponse
@@ -32,20 +33,25 @@ QUIET_S = 15.0
 async def response(
     feed: Feed,
     settings: EventSettings,
+    who: UUID,
     after: int | None,
     wanted: Callable[[DomainEvent], bool] = lambda event: True,
 ) -> StreamingResponse:
-    """What comes after the position `after`, or from now on; `TooManyListeners` where the replica is full."""
-    return streaming.response(await streaming.primed(_encoded(feed, settings, after, wanted)))
+    """What comes after the position `after`, or from now on; an error where `who` or everybody has enough."""
+    return streaming.response(await streaming.primed(_encoded(feed, settings, who, after, wanted)))
 
 
 async def _encoded(
-    feed: Feed, settings: EventSettings, after: int | None, wanted: Callable[[DomainEvent], bool]
+    feed: Feed,
+    settings: EventSettings,
+    who: UUID,
+    after: int | None,
+    wanted: Callable[[DomainEvent], bool],
 ) -> AsyncIterator[bytes]:
     """Ends by itself after `stream_s`, before Serve cuts it; browsers come back with the last id."""
     ends_at = time.monotonic() + settings.stream_s
     quiet_s = min(QUIET_S, settings.stream_s)
-    async with feed.listening():
+    async with feed.listening(who):
         position = after if after is not None else await feed.end()
         yield f"retry: 1000\nid: {position}\n\n".encode()
         if after is not None and not await feed.is_kept(after):

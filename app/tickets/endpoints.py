@@ -198,7 +198,7 @@ async def events(
     """
     if "text/event-stream" in request.headers.get("accept", ""):
         wanted = await service.visible_events(conn, who, ticket_id)
-        return await streams.response(state.feed, state.profile.events, last_event_id, wanted)
+        return await streams.response(state.feed, state.profile.events, who.id, last_event_id, wanted)
     items, following = await service.events(conn, who, ticket_id, cursor, limit)
     return Events(items=items, next_cursor=following)
 

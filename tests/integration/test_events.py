@@ -323,3 +323,18 @@ async def test_streams_are_limited(conn: db.Connection, browser: Browser, brief_
     answers = await asyncio.gather(*(agent.get("/api/v1/events") for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 503, 503, 503]
     assert (await agent.get("/api/v1/events")).status_code == 200
+
+
+async def test_nobody_takes_all_the_streams(
+    conn: db.Connection, browser: Browser, brief_streams: FastAPI
+) -> None:
+    state = brief_streams.state.eservice
+    settings = state.profile.events.model_copy(update={"max_streams": 5, "max_streams_each": 2})
+    state.feed = type(state.feed)(state.pool, settings)
+    greedy, other = [browser(await factories.person(conn, "agent")) for _ in range(2)]
+    answers = await asyncio.gather(
+        *(who.get("/api/v1/events", headers=SSE) for who in [greedy] * 4 + [other])
+    )
+    assert sorted(answer.status_code for answer in answers[:4]) == [200, 200, 429, 429]
+    assert answers[4].status_code == 200
+    assert (await greedy.get("/api/v1/events", headers=SSE)).status_code == 200, "they ended"
