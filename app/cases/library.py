@@ -13,6 +13,8 @@ from models.retrieval.passages import Filters
 
 KEEP_S = 2.0
 """For how long what was learnt is taken to be the newest."""
+KEEP_NONE_S = 0.05
+"""For how long it is taken that there is no case yet: about as long as a search takes."""
 
 
 def case_collection(model: str, precision: str) -> str:
@@ -33,13 +35,13 @@ class PostgresCases:
         return await db.read(self._pool, lambda conn: repository.links(conn, case_ids, filters.audiences))
 
     async def standing(self) -> Standing:
-        """The first case counts at once; a learnt weight within `KEEP_S`."""
-        if not self._standing.any or time.monotonic() - self._looked >= KEEP_S:
+        """The first case counts at once, for all that is asked in one search; what was learnt in `KEEP_S`."""
+        if time.monotonic() - self._looked >= (KEEP_S if self._standing.any else KEEP_NONE_S):
             self._standing = await db.read(self._pool, self._look)
             self._looked = time.monotonic()
         return self._standing
 
     async def _look(self, conn: db.Connection) -> Standing:
         standing = await repository.standing(conn, self._index)
-        reranker = await rerankers.active(conn)
+        reranker = await rerankers.active(conn) if standing.any else None
         return replace(standing, rerank_weight=reranker.weight) if reranker else standing
