@@ -95,7 +95,8 @@ async def _run(args: argparse.Namespace, report: Report) -> dict[str, JsonValue]
         )
     opening = _of_dataset(args, report) if args.dataset else _of_service(here)
     async with opening as (pool, retriever):
-        summary = await fitted(pool, retriever, here, args, report)
+        settings = Training(epochs=args.epochs, device=args.device)
+        summary = await fitted(pool, retriever, here, args, settings, report)
     return {**summary, "seconds": round(time.monotonic() - started, 1)}
 
 
@@ -121,7 +122,12 @@ async def _of_dataset(args: argparse.Namespace, report: Report) -> AsyncIterator
 
 
 async def fitted(
-    pool: db.Pool, retriever: Retriever, here: Environment, args: argparse.Namespace, report: Report
+    pool: db.Pool,
+    retriever: Retriever,
+    here: Environment,
+    args: argparse.Namespace,
+    settings: Training,
+    report: Report,
 ) -> dict[str, JsonValue]:
     """Train, judge and, where the cases are the service's own, register."""
     until = time.monotonic() + args.seconds
@@ -129,7 +135,6 @@ async def fitted(
         known = await cases.confirmed(conn, args.last)
     found = await asked(retriever, known, report)
     older, middle = int(OLDER * len(found)), int(MIDDLE * len(found))
-    settings = Training(epochs=args.epochs, device=args.device)
     groups = [each.group for each in found[:older]]
     checkpoint = here.home / "training" / f"reranker-{settings.fingerprint(groups)}.pt"
     start = weights(here.models / retriever.embedder.name)
@@ -141,7 +146,7 @@ async def fitted(
         await asyncio.to_thread(export, trained, folder)
         model = CrossEncoder(folder, threads=os.cpu_count() or 1, max_tokens=settings.max_tokens)
         verdict = await asyncio.to_thread(judge, model, found[older:middle], found[middle:], report)
-        figures: dict[str, JsonValue] = {"trained_on": older, "epochs": args.epochs, **asdict(verdict)}
+        figures: dict[str, JsonValue] = {"trained_on": older, "epochs": settings.epochs, **asdict(verdict)}
         summary: dict[str, JsonValue] = {**figures, "won": verdict.won, "promoted": False}
         if not args.dataset:
             name = f"reranker/{datetime.now(UTC):%Y%m%dT%H%M%S}"

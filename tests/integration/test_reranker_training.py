@@ -1,5 +1,7 @@
 """A cross-encoder learns from solved cases, goes on where it was, and answers only where it wins."""
 
+import math
+import shutil
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -150,7 +152,11 @@ async def test_cases_of_a_desk_become_a_version(
 ) -> None:
     assert stores.milvus_uri
     knowledge = Knowledge.new(pool, stores.milvus_uri)
-    await knowledge.index(EXAMPLES)
+    folder = tmp_path / "kb"
+    folder.mkdir()
+    for file in sorted(EXAMPLES.glob("*.md"))[:15]:
+        shutil.copy(file, folder)
+    await knowledge.index(folder)
     rows = await conn.fetch("SELECT id, title, summary FROM articles WHERE visibility = 'public'")
     imported = [
         Imported(f"{row['id']}/{i}", question, (row["id"],))
@@ -162,9 +168,9 @@ async def test_cases_of_a_desk_become_a_version(
     here = environment.read().model_copy(
         update={"home": tmp_path / "home", "artefacts": str(tmp_path / "artefacts")}
     )
-    args = Namespace(last=len(imported), seconds=300.0, epochs=1, device="cpu", dataset=None, keep=None)
-    args.promote = True
-    summary = await reranker.fitted(pool, knowledge.retriever(), here, args, lambda _: None)
+    args = Namespace(last=len(imported), seconds=math.inf, dataset=None, keep=None, promote=True)
+    few = replace(SMALL, groups=4, negatives=3, max_tokens=48)
+    summary = await reranker.fitted(pool, knowledge.retriever(), here, args, few, lambda _: None)
     version = await rerankers.get(conn, UUID(str(summary["version"])))
     assert version.active == version.won == summary["won"]
     assert 0 < version.weight <= 1
