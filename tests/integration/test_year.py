@@ -166,7 +166,7 @@ async def test_a_month_of_inquiries(database_url: str, redis: Redis, seed: int) 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a_year_of_a_thousand_inquiries(database_url: str, redis: Redis) -> None:
     async with lived(database_url, redis, seed=2025, count=1000, days=365) as year:
         await every_figure_is_right(year, 365)
