@@ -89,7 +89,12 @@ async def each(conn: Connection, query: tuple[str, list[Any]]) -> AsyncIterator[
 
 async def knows_zone(conn: Connection, name: str) -> bool:
     """PostgreSQL has time zones of its own, at times others than Python's."""
-    return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = $1)", name))
+    try:
+        async with conn.transaction():
+            await conn.execute("SELECT timezone($1, now())", name)
+    except asyncpg.InvalidParameterValueError:
+        return False
+    return True
 
 
 async def agents(conn: Connection, wish: Selection) -> list["asyncpg.Record"]:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app import db
-from app.analytics import service, spreadsheets
+from app.analytics import repository, service, spreadsheets
 from app.auth.schemas import Identity
 from app.chat import service as chat
 from app.ledger import service as ledger
@@ -229,6 +229,7 @@ async def test_days_begin_where_the_reader_is(
         zone: (await rows(lead, "rates", tz=zone, **asked))[0]["day"]
         for zone in ("UTC", "Asia/Kathmandu", "Asia/Tokyo")
     }
+    assert not await repository.knows_zone(conn, "Nowhere/Atlantis")
     assert found == {"UTC": "2026-01-09", "Asia/Kathmandu": "2026-01-09", "Asia/Tokyo": "2026-01-10"}
 
 

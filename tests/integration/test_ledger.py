@@ -8,18 +8,25 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from pydantic import JsonValue
 
 from app import db
+from app.analytics import jobs as analytics_jobs
 from app.auth.schemas import Identity
+from app.chat import jobs as chat_jobs
 from app.chat import repository as conversations
 from app.chat import service as chat
 from app.chat.schemas import FeedbackIn
+from app.jobs import repository as job_rows
+from app.jobs import service as jobs
+from app.jobs.runner import OnceEffect
 from app.ledger import service as ledger
 from app.ledger.schemas import Labels
 from app.tickets import csat, desk, linked, service
 from app.tickets.schemas import CsatDraft, Decision, MessageDraft, TicketDraft
 from app.tickets.states import Status
 from config.embedded.stores import Addresses
+from models.triage.learnt import LearntTriager
 from tests import factories
 from tests.integration import whole
 
@@ -321,3 +328,29 @@ async def test_what_is_being_said_right_now_is_not_taken_for_silence(
         async with conn.transaction():
             await chat.settle_silent(conn, now)
     assert await said(conn, conversation) == ["opened:asked"]
+
+
+async def test_the_jobs_tell_what_it_is_about_settle_it_and_refresh_the_figures(
+    pool: db.Pool, conn: db.Connection, customer: Identity, triager: LearntTriager
+) -> None:
+    handlers = {**chat_jobs.handlers(pool, triager), **analytics_jobs.handlers()}
+    conversation = (await chat.start(conn, customer, "")).id
+    await conversations.add_message(conn, conversation, "customer", "password login reset help")
+    await ledger.asked(conn, conversation)
+    await conn.execute("UPDATE ledger_conversations SET due_at = now() WHERE inquiry_id = $1", conversation)
+    work: dict[str, dict[str, JsonValue]] = {
+        chat.CLASSIFY: {"conversation_id": str(conversation)},
+        chat_jobs.SETTLE: {},
+        analytics_jobs.REFRESH: {},
+    }
+    for kind, payload in work.items():
+        async with db.transaction(pool) as own:
+            await jobs.enqueue(own, kind, payload)
+            taken = await job_rows.take(own, limit=1000, lease_s=60)
+        [job] = [each for each in taken if each.kind == kind]
+        await handlers[kind](job, OnceEffect(pool, job))
+    _, classified, ended = await ledger.entries(conn, conversation)
+    assert (classified.queue, classified.intent, classified.language) == ("accounts", "password_reset", "en")
+    assert f"{ended.kind}:{ended.reason}" == "abandoned:unanswered"
+    kinds = await conn.fetch("SELECT kind FROM analytics_facts WHERE key = $1 ORDER BY kind", conversation)
+    assert [row["kind"] for row in kinds] == ["ended", "opened"]
