@@ -147,11 +147,13 @@ async def page(conn: Connection, filters: Filters, before: UUID | None, limit: i
         "t.priority = ${}::text::ticket_priority": filters.priority,
         "t.assignee_id = ${}": filters.assignee,
         "t.number = ${}": filters.number,
-        "t.search @@ ${}::text::tsquery": search,
         "t.id < ${}": before,
     }
     used = [(clause, value) for clause, value in conditions.items() if value is not None]
-    where = " AND ".join(clause.format(n) for n, (clause, _) in enumerate(used, 2)) or "true"
+    clauses = [clause.format(n) for n, (clause, _) in enumerate(used, 2)]
+    if search is not None:
+        clauses.append(f"t.search @@ {words.literal(search)}")
+    where = " AND ".join(clauses) or "true"
     rows = await conn.fetch(
         f"{SELECT} WHERE {where} ORDER BY t.id DESC LIMIT $1", limit, *(value for _, value in used)
     )

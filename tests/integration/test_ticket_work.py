@@ -252,8 +252,9 @@ class TestSearch:
             SELECT $1, '\\x00', '\\x00', to_tsvector('simple', md5(n::text)) FROM generate_series(1, 20000) n
             """,
             customer.id,
+            timeout=60,
         )
-        await conn.execute("VACUUM ANALYZE tickets")
+        await conn.execute("VACUUM ANALYZE tickets", timeout=60)
         plan = await conn.fetch(
             """
             EXPLAIN SELECT id FROM tickets
