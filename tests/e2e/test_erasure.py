@@ -26,6 +26,7 @@ def desk(service: Service, agent: httpx.Client) -> Desk:
     return Desk(client(None), client("agent"), client("admin"), article)
 
 
+@pytest.mark.long
 async def test_nothing_planted_is_left(service: Service, desk: Desk, tmp_path: Path) -> None:
     plant, others = Planted(), Planted()
     other = await plant_all(desk, others)
