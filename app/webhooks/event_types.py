@@ -36,7 +36,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         "unlinked",
         "waiting",
     ),
-    "user": ("changed", "created", "password_changed", "written"),
+    "user": ("changed", "created", "erased", "erasure_asked", "password_changed", "written"),
     "webhook": ("changed", "created", "deleted", "replayed", "secret_rotated", "switched_off"),
 }
 """A test holds it against what the code publishes."""

@@ -166,7 +166,7 @@ def published() -> set[str]:
                 values = [each.value if isinstance(each, ast.Constant) else None for each in call.args]
                 values += [None] * 5
                 aggregate = values[place] if place else "ticket"
-                if isinstance(aggregate, str) and isinstance(values[kind_at], str):
+                if isinstance(aggregate, str) and isinstance(values[kind_at], str) and values[kind_at]:
                     found.add(f"{aggregate}.{values[kind_at]}")
     return found
 
