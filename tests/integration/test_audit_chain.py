@@ -92,6 +92,22 @@ async def test_a_sealer_that_dies_in_the_middle_leaves_nothing_half_done(
     assert (await verified(pool)).breaks == []
 
 
+async def test_writers_do_not_wait_for_a_sealer_that_hangs(pool: db.Pool, sealer: Sealer) -> None:
+    await rename(pool, 3)
+    async with pool.acquire() as hanging:
+        batch = hanging.transaction()
+        await batch.start()
+        assert await repository.hold_head(hanging)
+        assert len(await repository.take(hanging, 100)) == 4
+        async with asyncio.timeout(30):
+            await rename(pool, 20)
+        assert await sealer.once() is None, "nor does another sealer"
+        await batch.rollback()
+    await sealer.once()
+    found = await verified(pool)
+    assert (found.checked, found.breaks) == (24, [])
+
+
 async def test_without_a_month_nothing_is_sealed_and_everything_goes_on(
     pool: db.Pool, sealer: Sealer
 ) -> None:
