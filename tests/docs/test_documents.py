@@ -26,19 +26,19 @@ def test_every_command_block_says_who_runs_it() -> None:
 
 @pytest.mark.parametrize("block", everywhere("run"), ids=lambda block: block.name)
 def test_light_blocks_run(block: Block, tmp_path: Path) -> None:
-    done = run(block, {"ESERVICE_HOME": str(tmp_path / "home")})
+    done = run(block, os.environ | {"ESERVICE_HOME": str(tmp_path / "home")})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def run(block: Block, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """As somebody would who pastes it into a shell in the checkout."""
+    """As somebody would who pastes it into a shell in the checkout; `environ` is all that the shell has."""
     shell = ["bash", "-euo", "pipefail", "-c"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = [sys.executable, "-c"] if block.language == "python" else shell
     return subprocess.run(
         [*command, block.code],
         cwd=CHECKOUT,
-        env={**os.environ, **environ, "PATH": path, "PYTHONPATH": str(CHECKOUT)},
+        env={**environ, "PATH": path, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,
         timeout=100,

@@ -116,8 +116,10 @@ def test_one_question_is_one_tree_over_every_process(asked: list[Received]) -> N
     by_id = {span.id: span for span in asked}
     roots = [span for span in asked if span.parent not in by_id]
     assert [root.name for root in roots] == [ASKING]
-    services = {span.service for span in asked}
-    assert services == {f"eservice-{part}" for part in ("gateway", "assistant", "embedder", "llm")}
+    services = {span.service.removeprefix("eservice-") for span in asked}
+    assert services - {"worker", "triage"} == {"gateway", "assistant", "embedder", "llm"}, (
+        "jobs go on with it"
+    )
 
     def above(span: Received) -> list[str]:
         return [] if span.parent not in by_id else [by_id[span.parent].name, *above(by_id[span.parent])]

@@ -39,7 +39,7 @@ def test_a_port_that_is_none(idle: Service) -> None:
 
 
 def test_an_unknown_profile(idle: Service) -> None:
-    assert "there is no profile 'staging'; there are: bench, local, prod, test" in refusal(
+    assert "there is no profile 'staging'; there are: bench, gpu, local, prod, test" in refusal(
         idle, ESERVICE_PROFILE="staging"
     )
 
