@@ -42,11 +42,13 @@ UPDATE tickets
 
 async def populate(pool: db.Pool) -> int:
     async with db.transaction(pool) as conn:
-        await conn.execute("INSERT INTO users (email, name, role) VALUES ('a@example.com', 'A', 'customer')")
+        await conn.execute(r"INSERT INTO users (email, name, role) VALUES ('\x0061', '\x0061', 'customer')")
         await conn.execute(
-            """
+            r"""
             INSERT INTO tickets (customer_id, subject, body)
-            SELECT id, 'A ticket', repeat('what is wrong ', 40) FROM users, generate_series(1, $1)
+            SELECT id, '\x01'::bytea || sha512('subject'), '\x01'::bytea ||
+                   (SELECT string_agg(sha512(n::text::bytea), '') FROM generate_series(1, 9) n)
+              FROM users, generate_series(1, $1)
             """,
             ROWS,
         )
