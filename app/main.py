@@ -102,6 +102,13 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
         app.include_router(slice_.router)
     problems.install(app)
     document.complete(app)
+    surround(app, profile)
+    app.add_middleware(Telemetry)
+    return app
+
+
+def surround(app: FastAPI, profile: Profile) -> None:
+    """Every layer around the routes but the one that watches; the last is the outermost."""
     app.add_middleware(RateLimitHeaders)
     app.add_middleware(NestingLimit)
     app.add_middleware(
@@ -115,8 +122,6 @@ def create_app(profile: Profile, open_state: Callable[[], Awaitable[State]]) -> 
     app.add_middleware(LastResort)
     app.add_middleware(SecurityHeaders, https=not profile.is_local)
     app.add_middleware(RequestId, address=partial(address_of, forwarded_hops=profile.http.forwarded_hops))
-    app.add_middleware(Telemetry)
-    return app
 
 
 def _open_to(app: FastAPI, http: Http) -> None:

@@ -27,9 +27,9 @@ import structlog
 from fastapi import FastAPI
 from ray import serve  # noqa: TID251  (two deployments of its own)
 
-from app import problems
-from app.middleware import Admission, BodyLimit, LastResort, RequestId
+from app import main, problems
 from app.telemetry import Telemetry
+from config import profile
 from deployments import observation
 from deployments.local.cluster import Cluster
 from monitoring import logs
@@ -39,7 +39,7 @@ PATHS = {"on": "/on", "off": "/off"}
 
 
 def cheap(*, watched: bool) -> FastAPI:
-    """The application's middleware in the order of `app.main`, around one route that answers a constant."""
+    """One route that answers a constant, within all the layers of the application."""
     app = FastAPI()
 
     @app.get("/items/{item}")
@@ -47,10 +47,7 @@ def cheap(*, watched: bool) -> FastAPI:
         return {"item": item}
 
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=1_000_000)
-    app.add_middleware(Admission, limit=512)
-    app.add_middleware(LastResort)
-    app.add_middleware(RequestId)
+    main.surround(app, profile.load("local"))
     if watched:
         app.add_middleware(Telemetry)
     return app
@@ -144,7 +141,7 @@ def measure(port: int, rounds: int, seconds: float, connections: int) -> dict[st
     }
 
 
-def main() -> int:
+def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.observability", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -177,4 +174,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())
