@@ -340,7 +340,9 @@ async def test_dead_letters_are_looked_at_and_replayed(
         browser(await factories.person(conn, "agent")),
     )
     ids = [
-        await job_rows.add(conn, "triage_ticket", {"ticket_id": str(uuid4())}, dedupe_key=None, run_at=None)
+        await job_rows.add(
+            conn, "triage_ticket", {"ticket_id": str(uuid4())}, dedupe_key=None, run_at=None, origin={}
+        )
         for _ in range(3)
     ]
     for job in await job_rows.take(conn, limit=3, lease_s=60):
@@ -359,7 +361,7 @@ async def test_dead_letters_are_looked_at_and_replayed(
 
 async def test_done_jobs_are_pruned_and_dead_ones_kept(conn: db.Connection) -> None:
     for _ in range(4):
-        await job_rows.add(conn, "x", {}, dedupe_key=None, run_at=None)
+        await job_rows.add(conn, "x", {}, dedupe_key=None, run_at=None, origin={})
     done, old, dead, _ = await job_rows.take(conn, limit=4, lease_s=60)
     assert await job_rows.finish(conn, done)
     assert await job_rows.finish(conn, old)
