@@ -212,6 +212,7 @@ def test_a_hung_server_is_replaced_at_the_next_start(home: Path, monkeypatch: py
     assert born(hung) is None
 
 
+@pytest.mark.long
 def test_the_watch_replaces_a_hung_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("config.embedded.watch.ASK_S", 0.0)
     monkeypatch.setattr("config.embedded.watch.SILENCES", 2)

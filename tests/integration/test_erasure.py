@@ -156,7 +156,8 @@ async def exported(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
         return {name: json.loads(archive.read(name)) for name in archive.namelist()}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.long
+@pytest.mark.timeout(300)
 async def test_nothing_planted_is_left(
     loop: Loop,  # noqa: F811
     planter: Desk,

@@ -46,7 +46,7 @@ async def solve_a_case(library: Library) -> None:
         await cases.add_imported(conn, [Imported("1", "My notes are in conflict", (article,))])
 
 
-@pytest.fixture(params=["milvus", "pgvector"])
+@pytest.fixture(params=["milvus", pytest.param("pgvector", marks=pytest.mark.long)])
 async def library(
     pool: db.Pool, database_url: str, stores: Addresses, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Library:

@@ -159,7 +159,7 @@ async def compare_agents(year: Year, known: datetime | None) -> None:
         assert row["first_replies"] == len(replied)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_a_month_of_inquiries(database_url: str, redis: Redis, seed: int) -> None:
     async with lived(database_url, redis, seed, count=40, days=30) as year:
         await every_figure_is_right(year, 30)
