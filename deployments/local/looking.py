@@ -27,6 +27,8 @@ from deployments.local import demo, ports, processes
 from deployments.local.token import keys
 
 PATIENCE_S = 3.0
+EXPORTER_S = 10.0
+"""A node's exporter gathers from all its processes; on a busy machine that takes seconds."""
 RECENT_S = 900.0
 SAMPLE_S = 2.0
 ERRORS = 5
@@ -113,7 +115,9 @@ def _counted(client: httpx.Client, home: Path) -> dict[str, float]:
     found = {"requests_per_s": 0.0, "errors_per_s": 0.0}
     listed = json.loads((processes.cluster_folder(home) / "prom_metrics_service_discovery.json").read_text())
     for target in {target for group in listed for target in group["targets"]}:
-        for family in text_string_to_metric_families(client.get(f"http://{target}/metrics").text):
+        for family in text_string_to_metric_families(
+            client.get(f"http://{target}/metrics", timeout=EXPORTER_S).text
+        ):
             for sample in family.samples:
                 if sample.name == REQUESTS:
                     found["requests_per_s"] += sample.value
