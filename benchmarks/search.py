@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('ESERVICE_PORT') or 8000}")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    lines = options.queries.read_text().splitlines()[-options.count - WARM_UP :]
+    lines = options.queries.read_bytes().splitlines()[-options.count - WARM_UP :]
     queries = [json.loads(line)["text"][:8000] for line in lines]
     figures = asyncio.run(measured(options.url, queries, options.rerank))
     print(json.dumps(figures, indent=2))

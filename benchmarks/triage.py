@@ -40,7 +40,7 @@ def main() -> None:
 
 def read(file: Path) -> list[dict[str, str]]:
     raw = file.read_bytes()
-    lines = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode().splitlines()
+    lines = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).splitlines()  # bytes: a text has U+2028
     rows = [json.loads(line) for line in lines]
     return [
         {
