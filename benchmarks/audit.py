@@ -10,6 +10,7 @@ shows as latency. With and without the sealer alternate every `WINDOW_S`: what t
 import argparse
 import asyncio
 import json
+import multiprocessing
 import statistics
 import sys
 import time
@@ -75,6 +76,21 @@ async def window(pool: db.Pool, first: int, rate: int, seconds: float, start: in
     return spent
 
 
+def beside(dsn: str, on: Any, end: Any) -> None:
+    """A sealer in a process of its own, as the Worker's is; seals each second while `on` is set."""
+
+    async def seal() -> None:
+        pool = await db.connect(dsn, max_size=1, statement_timeout_s=30)
+        sealer = Sealer(pool, AuditSettings(tell_s=1e9))
+        while not end.is_set():
+            if on.is_set():
+                await sealer.once()
+            await asyncio.sleep(1.0)
+        await pool.close()
+
+    asyncio.run(seal())
+
+
 async def measured(dsn: str, rate: int, seconds: float) -> dict[str, Any]:
     await db.migrate(dsn)
     pool = await db.connect(dsn, max_size=16, statement_timeout_s=30)
@@ -82,20 +98,25 @@ async def measured(dsn: str, rate: int, seconds: float) -> dict[str, Any]:
     first = await populate(pool)
     spent: dict[bool, list[float]] = {True: [], False: []}
     sealing: list[float] = []
-    await window(pool, first, rate, 1.0, 0)
+    processes = multiprocessing.get_context("spawn")
+    on, end = processes.Event(), processes.Event()
+    other = processes.Process(target=beside, args=(dsn, on, end), daemon=True)
+    other.start()
+    await window(pool, first, rate, 3.0, 0)
     for turn in range(2 * round(seconds / WINDOW_S)):
-        with_sealer, stop = turn % 2 == 0, asyncio.Event()
+        with_sealer = turn % 2 == 0
         sealer = Sealer(apart, AuditSettings(tell_s=1e9))
-        running = asyncio.create_task(sealer.run(stop)) if with_sealer else None
+        if with_sealer:
+            on.set()
         spent[with_sealer] += await window(pool, first, rate, WINDOW_S, turn * 10_000)
-        stop.set()
-        if running:
-            await running
+        on.clear()
         begun = time.perf_counter()
         before = await head(apart)
         await sealer.once()
         if not with_sealer and (sealed := await head(apart) - before):
             sealing.append(sealed / (time.perf_counter() - begun))
+    end.set()
+    await asyncio.to_thread(other.join, 10)
     begun = time.perf_counter()
     async with db.transaction(apart) as conn:
         checked = await service.verified(conn, {})
