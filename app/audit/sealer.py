@@ -15,46 +15,27 @@ import structlog
 from app import db
 from app.audit import repository
 from app.audit.chain import Entry, Head, Link, seal
+from app.recurring import Recurring
 from config.profile import AuditSettings
 
 log = structlog.get_logger(__name__)
-
-BACKOFF_MAX_S = 30.0
 
 
 class Sealer:
     def __init__(self, pool: db.Pool, settings: AuditSettings) -> None:
         self._pool = pool
         self._settings = settings
-        self._failures = 0
         self._told: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Seal until `stop` is set."""
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            while not stop.is_set():
-                wait_s = await self._turn()
-                await asyncio.wait({stopping}, timeout=wait_s)
-        finally:
-            stopping.cancel()
+        seal_s, timeout_s = self._settings.seal_s, self._settings.timeout_s
+        await Recurring(self._turn, every_s=seal_s, timeout_s=timeout_s, failed=_failed).run(stop)
 
-    async def _turn(self) -> float:
-        """One batch; how long to wait until the next."""
-        try:
-            async with asyncio.timeout(self._settings.timeout_s):
-                head = await self.once()
-        except (
-            Exception
-        ) as error:  # whatever it is, the changes wait in their table and the next turn tries again
-            self._failures += 1
-            wait_s: float = min(self._settings.seal_s * 2**self._failures, BACKOFF_MAX_S)
-            log.warning("the audit is not sealed", retry_s=wait_s, exc_info=error)
-            return wait_s
-        self._failures = 0
-        if head:
+    async def _turn(self) -> bool:
+        if head := await self.once():
             self._tell(head)
-        return self._settings.seal_s
+        return False
 
     async def once(self) -> Head | None:
         """Seal all there is, batch by batch; the new end, `None` where nothing was sealed here."""
@@ -77,6 +58,11 @@ class Sealer:
         if self._told is None or now - self._told >= self._settings.tell_s:
             self._told = now
             log.info("audit sealed", head=str(head))
+
+
+def _failed(error: Exception, retry_s: float) -> None:
+    """The changes wait in their table."""
+    log.warning("the audit is not sealed", retry_s=retry_s, exc_info=error)
 
 
 def linked(head: Head, now: datetime, entries: Sequence[Entry]) -> list[Link]:

@@ -17,12 +17,12 @@ import structlog
 from app import db
 from app.events import repository, service
 from app.events.schemas import DomainEvent
+from app.recurring import Recurring
 from config.profile import EventSettings
 
 log = structlog.get_logger(__name__)
 
 TROUBLE = (db.DatabaseDown, asyncpg.PostgresError)
-BACKOFF_MAX_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +54,20 @@ class Relay:
         self._sink = sink
         self._settings = settings
         self._token = uuid.uuid4()
-        self._failures = 0
+        self._passes = Recurring(
+            self.once, every_s=settings.poll_s, timeout_s=settings.timeout_s, failed=self._failed
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry events until `stop` is set; then let another process go on at once."""
-        stopping = asyncio.create_task(stop.wait())
         try:
-            while not stop.is_set():
-                wait_s = await self._turn()
-                await asyncio.wait({stopping}, timeout=wait_s)
+            await self._passes.run(stop)
         finally:
-            stopping.cancel()
             await self._let_go()
 
-    async def _turn(self) -> float:
-        """One pass; how long to wait until the next."""
-        try:
-            async with asyncio.timeout(self._settings.timeout_s):
-                more = await self.once()
-        except Exception as error:  # a sink is somebody else's server: whatever it says, the log keeps
-            self._failures += 1
-            wait_s: float = min(self._settings.poll_s * 2**self._failures, BACKOFF_MAX_S)
-            log.warning("events wait", sink=self._sink.name, retry_s=wait_s, exc_info=error)
-            return wait_s
-        self._failures = 0
-        return 0.0 if more else self._settings.poll_s
+    def _failed(self, error: Exception, retry_s: float) -> None:
+        """A sink is somebody else's server: whatever it says, the log keeps."""
+        log.warning("events wait", sink=self._sink.name, retry_s=retry_s, exc_info=error)
 
     async def once(self) -> bool:
         """Deliver one batch; whether there may be more."""
