@@ -4,7 +4,6 @@ There is no torch in this process unless the profile asks for half precision.
 """
 
 import asyncio
-import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from config import environment
 from config.profile import Profile
 from deployments import composition, observation
 from deployments.tracing import continued
+from deployments.watching import Watching
 from models.artefacts import Artefacts
 from models.reranking.cross_encoder import CrossEncoder
 from models.reranking.local import Model
@@ -26,11 +26,9 @@ from models.reranking.protocol import Scores
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S = 2.0
-
 
 @serve.deployment(max_ongoing_requests=32, max_queued_requests=128)
-class Reranker:
+class Reranker(Watching):
     async def __init__(self, profile: Profile) -> None:
         observation.set_up()
         settings, env = profile.reranker, environment.read()
@@ -47,9 +45,7 @@ class Reranker:
         self.version: UUID | None = None
         self.artefacts = Artefacts(env.artefacts)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="rerank")
-        self.pool = await composition.open_pool(profile, env)
-        await self.look()
-        self.watch = asyncio.create_task(self._watch())
+        await self.begin(await composition.open_pool(profile, env), "the reranker's versions")
 
     @continued
     async def score(self, query: str, documents: list[str]) -> Scores:
@@ -76,21 +72,3 @@ class Reranker:
     def _read(self, version: RerankerVersion) -> CrossEncoder:
         folder = self.artefacts.fetch(version.artefact)
         return CrossEncoder(folder, threads=self.threads, max_tokens=version.max_tokens)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await self.look()
-            except Exception as error:  # the next look may succeed
-                log.error("the reranker's versions cannot be read", exc_info=error)
-
-    def check_health(self) -> None:
-        if self.watch.done():
-            raise RuntimeError("the watch on the reranker's versions has ended")
-
-    async def __del__(self) -> None:
-        self.watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.watch
-        await self.pool.close()

@@ -1,7 +1,6 @@
 """Serves triage with the active version and its shadow, and takes up others when PostgreSQL names them."""
 
 import asyncio
-import contextlib
 from dataclasses import replace
 
 import structlog
@@ -16,6 +15,7 @@ from config.profile import Profile
 from deployments import composition, observation
 from deployments.remote import RemoteEmbedder
 from deployments.tracing import continued
+from deployments.watching import Watching
 from models.artefacts import Artefacts
 from models.triage.learnt import LearntTriager
 from models.triage.protocol import Triage as Verdict
@@ -23,23 +23,19 @@ from models.triage.untrained import UntrainedTriager
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S = 2.0
-
 
 @serve.deployment(max_ongoing_requests=32, max_queued_requests=256)
-class Triage:
+class Triage(Watching):
     async def __init__(self, profile: Profile, *, embedder: DeploymentHandle) -> None:
         observation.set_up()
         settings, env = profile.embedder, environment.read()
         self.embedder = RemoteEmbedder(embedder, name=settings.model, dimensions=settings.dimensions)
         self.abstain_below = profile.triage.abstain_below
         self.artefacts = Artefacts(env.artefacts)
-        self.pool = await composition.open_pool(profile, env)
         self.triager: LearntTriager | UntrainedTriager = UntrainedTriager()
         self.shadow: LearntTriager | None = None
         self.broken: set[str] = set()
-        await self.look()
-        self.watch = asyncio.create_task(self._watch())
+        await self.begin(await composition.open_pool(profile, env), "the triage versions")
 
     @continued
     async def triage(self, subject: str, body: str) -> Verdict:
@@ -94,21 +90,3 @@ class Triage:
             abstain_below=self.abstain_below,
             version=str(version.id),
         )
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await self.look()
-            except Exception as error:  # the next look may succeed
-                log.error("the triage versions cannot be read", exc_info=error)
-
-    def check_health(self) -> None:
-        if self.watch.done():
-            raise RuntimeError("the watch on triage versions has ended")
-
-    async def __del__(self) -> None:
-        self.watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.watch
-        await self.pool.close()
