@@ -119,14 +119,7 @@ def _answered(ticket: Ticket, record: TriageOut, found: Found | None) -> Decisio
         record = record.model_copy(
             update={"intent": label, "queue": queue, "reasons": reasons, "source": "llm"}
         )
-    return Decision(
-        queue=record.queue.name if record.queue else None,
-        intent=record.intent.name if record.intent else None,
-        language=record.language.name,
-        sentiment=record.sentiment,
-        priority=record.priority,
-        record=record.model_dump(mode="json"),
-    )
+    return _decision(record)
 
 
 async def _with_a_queue(conn: Connection, decided: Decision) -> Decision:
@@ -211,13 +204,17 @@ async def wake(conn: Connection, reason: BacklogJob) -> None:
 
 def decision(triage: Triage) -> Decision:
     """What is written to the ticket; the whole decision goes into its record."""
+    return _decision(triage_out(triage))
+
+
+def _decision(record: TriageOut) -> Decision:
     return Decision(
-        queue=triage.queue.name if triage.queue else None,
-        intent=triage.intent.name if triage.intent else None,
-        language=triage.language.name,
-        sentiment=triage.sentiment,
-        priority=triage.priority,
-        record=triage_out(triage).model_dump(mode="json"),
+        queue=record.queue.name if record.queue else None,
+        intent=record.intent.name if record.intent else None,
+        language=record.language.name,
+        sentiment=record.sentiment,
+        priority=record.priority,
+        record=record.model_dump(mode="json"),
     )
 
 
