@@ -6,8 +6,8 @@ where it is written after. Stamps are random: one that Redis evicted never comes
 
 Who changes something stamps at once. For those who died between a commit and its stamp, and for jobs, the
 Worker follows the log of events (`Invalidator`) and says how far it has come: a mark that Redis lets expire
-`FRESH_S` after the log was read. Without the mark nothing is answered from here: with the Worker or Redis
-away reads are slower, and as fresh as ever. Values are sealed (`app.vault.passing`).
+`FRESH_S` after the log was read. Without the mark nothing is answered from here: with the Worker, Redis or
+the key away reads are slower, and as fresh as ever. Values are sealed (`app.vault.passing`).
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 
 from app.cache import DOWN
 from app.encryption import DataKey
+from app.errors import ServiceError
 from app.vault import passing
 from app.vault.passing import PassingKey
 from monitoring import metrics
@@ -31,7 +32,7 @@ STAMP_TTL_S = 3600
 
 STAMPED_TTL_S = 60
 AWAY_S = 1.0
-"""How long Redis is left alone after it failed."""
+"""How long Redis, or who has the key, is left alone after it failed."""
 
 PREFIX = "hot:"
 MARK = f"{PREFIX}fresh"
@@ -45,7 +46,7 @@ class Figures:
     """Answered without asking the database: kept, or being read for somebody else at that moment."""
     misses: int = 0
     skipped: int = 0
-    """Asked while Redis or the mark was missing."""
+    """Asked while Redis, the mark or the key was missing."""
 
 
 class HotReads:
@@ -56,15 +57,16 @@ class HotReads:
         self._key = key
         self._ttl_ms = int(ttl_s * 1000)
         self._away_until = 0.0
+        self._keyless_until = 0.0
         self._under_way: dict[tuple[str, bytes], asyncio.Task[bytes]] = {}
         self.figures = Figures()
 
     async def read(self, key: str, tags: Sequence[str], load: Callable[[], Awaitable[bytes]]) -> bytes:
         """The kept value of `key`, or what `load` finds, which is kept for who asks next."""
         metrics.CACHE_REQUESTS.add(cache="hot")
-        seal = await self._key.known()
-        found = await self._look(key, tags, seal)
-        if found is None:
+        seal = await self._sealing()
+        found = await self._look(key, tags, seal) if seal else None
+        if seal is None or found is None:
             self.figures.skipped += 1
             return await load()
         kept, stamps = found
@@ -76,6 +78,16 @@ class HotReads:
             return await asyncio.shield(task)
         self.figures.misses += 1
         return await self._load(key, stamps, load, seal)
+
+    async def _sealing(self) -> DataKey | None:
+        """The key, where it is of use; whether the answer needs what is away too, `load` finds out."""
+        if time.monotonic() < max(self._away_until, self._keyless_until):
+            return None
+        try:
+            return await self._key.known()
+        except ServiceError:
+            self._keyless_until = time.monotonic() + AWAY_S
+            return None
 
     def _hit(self) -> None:
         self.figures.hits += 1
@@ -110,8 +122,6 @@ class HotReads:
 
     async def _look(self, key: str, tags: Sequence[str], seal: DataKey) -> tuple[bytes | None, bytes] | None:
         """The entry, if it counts, and the stamps to keep a new one with; `None`: do without."""
-        if time.monotonic() < self._away_until:
-            return None
         names = [f"{PREFIX}tag:{tag}" for tag in tags]
         try:
             found: list[bytes | None] = [*await self._redis.mget([MARK, f"{PREFIX}{key}", *names])]  # type: ignore[list-item]

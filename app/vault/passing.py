@@ -36,19 +36,22 @@ class PassingKey:
         self._pool = pool
         self._key: DataKey | None = None
         self._until = 0.0
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[DataKey] | None = None
 
     async def known(self) -> DataKey:
-        """Raises `DatabaseDown` where it has to be asked for and cannot be."""
+        """Raises `Unavailable` where it has to be asked for and cannot be: once for all who wait for it."""
         if self._key is not None and time.monotonic() < self._until:
             return self._key
-        async with self._asking:
-            if self._key is None or time.monotonic() >= self._until:
-                asked = time.monotonic()
-                async with db.transaction(self._pool) as conn:
-                    self._key = await _current(conn)
-                self._until = asked + KNOWN_S
-            return self._key
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> DataKey:
+        asked = time.monotonic()
+        async with db.transaction(self._pool) as conn:
+            self._key = await _current(conn)
+        self._until = asked + KNOWN_S
+        return self._key
 
 
 async def _current(conn: Connection) -> DataKey:

@@ -11,7 +11,8 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from app import cache, db, hot
+from app import cache, db, encryption, hot
+from app.encryption import DataKeys, KeyEncryption, Wrapped
 from app.events.relay import Relay
 from app.events.sinks.invalidator import Invalidator
 from app.hot import HotReads
@@ -114,6 +115,49 @@ async def test_without_redis_reads_work(pool: db.Pool) -> None:
         assert await reads.read("a", ("x",), one) == b"one"
         await reads.forget({"x"})
     assert time.monotonic() - started < 1, "it is asked about once a second"
+
+
+class DeafVault(KeyEncryption):
+    """Takes calls and answers none."""
+
+    asked = 0
+
+    async def wrap(self, key: bytes, person: UUID) -> Wrapped:
+        self.asked += 1
+        await asyncio.sleep(60)
+        raise AssertionError
+
+
+async def test_where_nobody_has_the_key_reads_work(
+    database_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked for may need neither the key nor who has it: then the cache is done without."""
+    monkeypatch.setattr(encryption, "DEADLINE_S", 0.2)
+    vault = DeafVault()
+    keys = DataKeys(lambda: vault)
+    locked = await db.connect(database_url, max_size=2, statement_timeout_s=5, keys=keys)
+    await hot.vouch(redis, time.monotonic() + 60)
+    reads = HotReads(redis, PassingKey(locked))
+    try:
+        assert await asyncio.gather(*(reads.read(f"a{n}", ("x",), one) for n in range(50))) == [b"one"] * 50
+        assert vault.asked == 1, "who asks meanwhile waits for the same answer"
+        assert reads.figures.skipped == 50
+    finally:
+        await locked.close()
+
+
+async def test_where_postgresql_is_away_only_what_needs_it_fails(redis: Redis) -> None:
+    nowhere = await db.connect(f"postgresql://x@127.0.0.1:{free_port()}/x", max_size=1, statement_timeout_s=1)
+    await hot.vouch(redis, time.monotonic() + 60)
+    reads = HotReads(redis, PassingKey(nowhere))
+    assert await reads.read("a", ("x",), one) == b"one"
+
+    async def from_the_database() -> bytes:
+        async with db.transaction(nowhere):
+            raise AssertionError
+
+    with pytest.raises(db.DatabaseDown):
+        await reads.read("a", ("x",), from_the_database)
 
 
 async def test_who_writes_reads_their_own_write(
