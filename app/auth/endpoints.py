@@ -58,7 +58,10 @@ async def change_password(
     state: Current,
     limits: CurrentLimits,
 ) -> None:
-    """Set a new password; every login ends, also this one when its access token does."""
+    """Set a new password; every login ends, also this one when its access token does.
+
+    API keys stay: they were made without it, and programs run on them. Revoke those that you do not know.
+    """
     await users.change_password(state.pool, sessions, who, wish, limits.address(request))
 
 
@@ -90,13 +93,16 @@ async def user(user_id: UUID, who: SignedIn, conn: Transaction) -> UserOut:
     return await users.read(conn, who, user_id)
 
 
-@router.patch("/users/{user_id}", responses=documented(Forbidden, users.UserNotFound, users.LastAdmin))
+@router.patch(
+    "/users/{user_id}",
+    responses=documented(Forbidden, users.UserNotFound, users.LastAdmin, users.AccountErased),
+)
 async def change(
     user_id: UUID, patch: UserPatch, who: SignedIn, sessions: CurrentSessions, state: Current
 ) -> UserOut:
     """Change name, role or password, or disable somebody, who is then signed out everywhere.
 
-    For administrators.
+    Another password ends logins; API keys end when somebody is disabled. For administrators.
     """
     changed = await users.change(state.pool, sessions.passwords, who, user_id, patch)
     sessions.forget()

@@ -162,9 +162,16 @@ async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> N
     await conn.execute("UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
 
 
-async def open_family(conn: Connection, user_id: UUID) -> UUID:
-    family_id: UUID = await conn.fetchval(
-        "INSERT INTO refresh_families (user_id) VALUES ($1) RETURNING id", user_id
+async def open_family(conn: Connection, user: User) -> UUID | None:
+    """`None` where they were disabled, or got another password, since their identity was established."""
+    family_id: UUID | None = await conn.fetchval(
+        """
+        INSERT INTO refresh_families (user_id)
+        SELECT id FROM users WHERE id = $1 AND active AND password_hash IS NOT DISTINCT FROM $2 FOR SHARE
+        RETURNING id
+        """,
+        user.id,
+        user.password_hash,
     )
     return family_id
 
@@ -234,6 +241,13 @@ async def change_user(
         active,
     )
     return done == "UPDATE 1"
+
+
+async def is_erased(conn: Connection, user_id: UUID) -> bool:
+    """Whether their erasure was asked for; they are locked, so that nobody asks for it meanwhile."""
+    await conn.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+    asked: bool = await conn.fetchval("SELECT EXISTS (SELECT FROM erasures WHERE person_id = $1)", user_id)
+    return asked
 
 
 async def is_last_admin(conn: Connection, user_id: UUID) -> bool:

@@ -121,7 +121,10 @@ class Sessions:
         """A new login of somebody whose identity is established."""
         attribution.act(replace(attribution.current(), actor=f"user:{user.id}"))
         async with db.transaction(self._pool) as conn:
-            return await self._issue(conn, user, await repository.open_family(conn, user.id))
+            family_id = await repository.open_family(conn, user)
+            if family_id is None:
+                raise WrongCredentials
+            return await self._issue(conn, user, family_id)
 
     async def _with_password(self, email: str, password: str) -> User:
         if "\x00" in email or len(password) > LONGEST_PASSWORD:

@@ -23,6 +23,10 @@ class LastAdmin(Conflict):
     """This is the last active administrator; make another one first."""
 
 
+class AccountErased(Conflict):
+    """This person was erased, which nobody can take back: the account does not change any more."""
+
+
 class PasswordWrong(Invalid):
     """The current password is wrong."""
 
@@ -69,6 +73,8 @@ async def change(
         loses_admin = patch.active is False or patch.role not in {None, "admin"}
         if loses_admin and await repository.is_last_admin(conn, user_id):
             raise LastAdmin
+        if await repository.is_erased(conn, user_id):
+            raise AccountErased
         if not await repository.change_user(conn, user_id, patch.name, patch.role, patch.active):
             raise UserNotFound
         if hashed:
@@ -98,7 +104,7 @@ async def shut_out(conn: db.Connection, who: Identity, user_id: UUID) -> None:
 async def change_password(
     pool: db.Pool, sessions: Sessions, who: Identity, wish: PasswordChange, address: str
 ) -> None:
-    """Signs out every other device: whoever knows the old password may be on one of them.
+    """Signs out every device: whoever knows the old password may be on one of them. API keys stay.
 
     Guessing it with somebody's access token costs what guessing it at the front door does.
     """

@@ -43,12 +43,16 @@ class Feed:
         self._listeners: Counter[UUID] = Counter()
         self._reading: asyncio.Task[None] | None = None
 
+    @property
+    def listeners(self) -> int:
+        return self._listeners.total()
+
     @asynccontextmanager
     async def listening(self, who: UUID) -> AsyncIterator[None]:
         """Counts a listener, for whom the log is read; an error past the limits, theirs or everybody's."""
         if self._listeners[who] >= self._settings.max_streams_each:
             raise TooManyOfYours
-        if self._listeners.total() >= self._settings.max_streams:
+        if self.listeners >= self._settings.max_streams:
             raise TooManyListeners
         self._listeners[who] += 1
         try:

@@ -36,15 +36,23 @@ async def response(
     who: UUID,
     after: int | None,
     wanted: Callable[[DomainEvent], bool] = lambda event: True,
+    *,
+    key: UUID | None = None,
 ) -> StreamingResponse:
-    """What comes after the position `after`, or from now on; an error where `who` or everybody has enough."""
-    return streaming.response(await streaming.primed(_encoded(feed, settings, who, after, wanted)))
+    """What comes after the position `after`, or from now on; an error where `who` or everybody has enough.
+
+    It ends when something happens to the account of `who` or to their API `key`: who may still read on
+    comes back with the last id, as after every end.
+    """
+    wished = streaming.primed(_encoded(feed, settings, who, key, after, wanted))
+    return streaming.response(await wished)
 
 
 async def _encoded(
     feed: Feed,
     settings: EventSettings,
     who: UUID,
+    key: UUID | None,
     after: int | None,
     wanted: Callable[[DomainEvent], bool],
 ) -> AsyncIterator[bytes]:
@@ -59,16 +67,20 @@ async def _encoded(
             yield streaming.event("reset", {"reason": GONE}, position)
         async with aclosing(cast(Any, feed.follow(position, quiet_s=quiet_s))) as events:
             async for event in events:
-                if event is None:
+                if event is not None:
+                    position = event.position
+                    if wanted(event):
+                        yield encoded(event)
+                ending = time.monotonic() > ends_at or _of_listener(event, who, key)
+                if event is None or ending:
                     yield f"id: {position}\n\n".encode()
-                    if time.monotonic() > ends_at:
-                        return
-                    continue
-                position = event.position
-                if wanted(event):
-                    yield encoded(event)
-                if time.monotonic() > ends_at:
+                if ending:
                     return
+
+
+def _of_listener(event: DomainEvent | None, who: UUID, key: UUID | None) -> bool:
+    """Whether this is their role, their account or their key: what they may may be another thing now."""
+    return event is not None and (event.aggregate, event.aggregate_id) in {("user", who), ("api_key", key)}
 
 
 def encoded(event: DomainEvent) -> bytes:

@@ -23,4 +23,5 @@ async def events(who: Staff, state: Current, last_event_id: LastEventId = None) 
     `reset` says that some were missed: read anew what is shown. The stream ends after a few minutes;
     come back with the last id.
     """
-    return await streams.response(state.feed, state.profile.events, who.id, last_event_id)
+    feed, settings = state.feed, state.profile.events
+    return await streams.response(feed, settings, who.id, last_event_id, key=who.key_id)

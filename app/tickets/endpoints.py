@@ -198,7 +198,8 @@ async def events(
     """
     if "text/event-stream" in request.headers.get("accept", ""):
         wanted = await service.visible_events(conn, who, ticket_id)
-        return await streams.response(state.feed, state.profile.events, who.id, last_event_id, wanted)
+        feed, settings = state.feed, state.profile.events
+        return await streams.response(feed, settings, who.id, last_event_id, wanted, key=who.key_id)
     items, following = await service.events(conn, who, ticket_id, cursor, limit)
     return Events(items=items, next_cursor=following)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -316,6 +316,34 @@ async def test_agents_follow_the_whole_desk(
 async def _after(seconds: float, client: httpx.AsyncClient, draft: dict[str, str]) -> None:
     await asyncio.sleep(seconds)
     assert (await client.post("/api/v1/tickets", json=draft)).status_code == 201
+
+
+async def test_a_stream_ends_with_the_login_of_who_reads_it(
+    conn: db.Connection, browser: Browser, desk: FastAPI
+) -> None:
+    """Also in the minutes before it would have been looked at again."""
+    who, admin = await factories.person(conn, "agent"), browser(await factories.person(conn, "admin"))
+    agent, made = browser(who), await factories.ticket(conn)
+    key = (await agent.post("/api/v1/api-keys", json={"name": "ci", "scopes": ["tickets:read"]})).json()
+    program = browser(who)
+    program.headers["Authorization"] = f"Bearer {key['key']}"
+    paths = ("/api/v1/events", f"/api/v1/tickets/{made.id}/events")
+
+    async def end(reader: httpx.AsyncClient, paths: Sequence[str], ending: Awaitable[httpx.Response]) -> None:
+        reading = [asyncio.create_task(reader.get(path, headers=SSE)) for path in paths]
+        async with asyncio.timeout(30):
+            while desk.state.eservice.feed.listeners < len(paths):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            assert (await ending).is_success
+            answers = await asyncio.gather(*reading)
+        last = [int(answer.text.rstrip().rpartition("id: ")[2].partition("\n")[0]) for answer in answers]
+        assert last == [(await log(desk.state.eservice.pool))[-1].position] * len(paths), (
+            "not the same end again"
+        )
+
+    await end(program, paths[1:], agent.delete(f"/api/v1/api-keys/{key['id']}"))
+    await end(agent, paths, admin.patch(f"/api/v1/users/{who.id}", json={"active": False}))
+    assert (await agent.get(paths[0], headers=SSE)).status_code == 401
 
 
 async def test_streams_are_limited(conn: db.Connection, browser: Browser, brief_streams: FastAPI) -> None:

@@ -128,6 +128,48 @@ async def test_whoever_is_disabled_is_out_everywhere(
     assert (await use(stranger, key)).status_code == 401, "what was revoked stays revoked"
 
 
+async def test_who_was_erased_stays_out(
+    browser: Browser, ann: Identity, admin: Identity, stranger: httpx.AsyncClient
+) -> None:
+    pair = (await sign_in(stranger)).json()
+    key, path = (await make_key(browser(ann)))["key"], f"/api/v1/users/{ann.id}"
+    assert (await use(stranger, key)).status_code == 200
+    assert (await browser(admin).post(f"{path}/erasure")).status_code == 202
+    assert (await use(stranger, pair["access_token"])).status_code == 401
+    assert (await use(stranger, key)).status_code == 401
+    refresh = {"refresh_token": pair["refresh_token"]}
+    assert (await stranger.post("/api/v1/auth/refresh", json=refresh)).status_code == 401
+    for wish in ({"active": True}, {"role": "agent"}, {"password": PASSWORD}, {"name": "Ann"}):
+        refused = await browser(admin).patch(path, json=wish)
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:eservice:account-erased")
+    assert (await sign_in(stranger)).status_code == 401
+
+
+async def test_who_is_let_back_in_while_they_are_erased_stays_out(
+    browser: Browser, ann: Identity, admin: Identity, conn: db.Connection
+) -> None:
+    client, path = browser(admin), f"/api/v1/users/{ann.id}"
+    for _ in range(5):
+        await conn.execute("DELETE FROM erasures")
+        await conn.execute("UPDATE users SET active = true WHERE id = $1", ann.id)
+        both = await asyncio.gather(client.post(f"{path}/erasure"), client.patch(path, json={"active": True}))
+        assert both[0].status_code == 202
+        assert not await conn.fetchval("SELECT active FROM users WHERE id = $1", ann.id)
+
+
+async def test_whoever_was_disabled_meanwhile_gets_no_login(
+    desk: FastAPI, ann: Identity, admin: Identity, browser: Browser
+) -> None:
+    """Between the password's proof and the login lies the time of Argon2."""
+    sessions = desk.state.sessions
+    wishes = ({"password": "another long password"}, {"active": False})
+    for password, wish in zip((PASSWORD, "another long password"), wishes, strict=True):
+        proved = await sessions.prove("ann@example.com", password, "127.0.0.1")
+        assert (await browser(admin).patch(f"/api/v1/users/{ann.id}", json=wish)).status_code == 200
+        with pytest.raises(service.WrongCredentials):
+            await sessions.open(proved)
+
+
 async def test_what_another_replica_changed_counts_within_a_second(
     browser: Browser, ann: Identity, conn: db.Connection
 ) -> None:
@@ -178,9 +220,10 @@ async def test_guessing_ones_way_to_a_new_password_costs_what_guessing_at_the_do
     assert late.status_code == 429, "also the right one waits, else it would be told"
 
 
-async def test_a_new_password_ends_the_other_logins(
+async def test_a_new_password_ends_the_other_logins_and_no_key(
     browser: Browser, ann: Identity, stranger: httpx.AsyncClient
 ) -> None:
+    key = (await make_key(browser(ann)))["key"]
     old = (await sign_in(stranger)).json()["refresh_token"]
     client, wish = browser(ann), {"current": "wrong", "new": "another long password"}
     assert (await client.put("/api/v1/users/me/password", json=wish)).status_code == 422
@@ -190,6 +233,9 @@ async def test_a_new_password_ends_the_other_logins(
     assert (await stranger.post("/api/v1/auth/refresh", json={"refresh_token": old})).status_code == 401
     assert (await sign_in(stranger)).status_code == 401
     assert (await sign_in(stranger, "another long password")).status_code == 200
+    assert (await use(stranger, key)).status_code == 200, (
+        "programs go on; who has it is for its owner to know"
+    )
 
 
 async def test_guessing_locks_out_the_guesser_only(

@@ -13,6 +13,7 @@ from app.auth.oidc import OpenIdProvider
 from config.profile import OidcSettings
 from tests import factories
 from tests.integration import openid
+from tests.integration.audited import entries
 from tests.integration.openid import OpenId
 from tests.integration.whole import served
 
@@ -69,6 +70,19 @@ async def test_a_new_person_is_a_customer_and_stays_the_same(
     provider.claims["email"] = "ann.new@example.com"
     assert (await whoami(browser, await sign_in(browser)))["id"] == first["id"], "the subject counts"
     assert provider.key_reads == 1, "its keys are kept"
+
+
+async def test_the_audit_keeps_no_hash_of_a_subject(
+    provider: OpenId, browser: httpx.AsyncClient, pool: db.Pool
+) -> None:
+    """It could be asked for good, after an erasure too, whether somebody had an account here."""
+    person = (await whoami(browser, await sign_in(browser)))["id"]
+    async with db.transaction(pool) as conn:
+        await conn.execute("DELETE FROM federated_identities")
+    written = await entries(pool, object="federated_identities")
+    assert [each["action"] for each in written] == ["created", "deleted"]
+    assert {each["object_id"] for each in written} == {f"{provider.issuer}/{person}"}
+    assert "subject" not in written[0]["change"]
 
 
 async def test_a_verified_address_finds_the_account_that_is_there(
