@@ -6,7 +6,7 @@ from app import db
 from app.auth import repository
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, PasswordChange, UserDraft, UserOut, UserPatch
-from app.auth.service import Sessions, WrongCredentials
+from app.auth.service import Sessions, WrongCredentials, ensure_user
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.events import service as events
 
@@ -61,6 +61,21 @@ async def add(pool: db.Pool, passwords: Passwords, who: Identity, draft: UserDra
             raise EmailTaken
         await events.publish(conn, "user", made.id, "created", f"user:{who.id}", {"role": made.role})
         return UserOut.model_validate(made, from_attributes=True)
+
+
+async def appoint(pool: db.Pool, passwords: Passwords, email: str, password: str) -> bool:
+    """Make somebody an administrator, at the word of whoever holds the database; whether they are new.
+
+    Who is there already keeps their name, gets this password, and is signed out everywhere.
+    """
+    hashed = await passwords.hash(password)
+    async with db.transaction(pool) as conn:
+        known = await repository.user_by_email(conn, email)
+        name = known.name if known else email.partition("@")[0]
+        user_id = await ensure_user(conn, email, name, "admin", password_hash=hashed)
+        await repository.change_user(conn, user_id, None, None, active=True)
+        await repository.revoke_families(conn, user_id)
+    return known is None
 
 
 async def change(

@@ -1,7 +1,8 @@
 """Rolls a RayService out and watches it: `python -m deployments.kubernetes.rollout MANIFEST ...`.
 
-KubeRay moves the traffic (rayservice.yaml says how fast). Meanwhile the alert rules are asked: one that fires
-and did not before, or an upgrade that does not end in time, puts the previous RayService back.
+KubeRay moves the traffic (rayservice.yaml says how fast), or Serve exchanges the replicas where serveConfigV2 alone
+has changed. Until that is done, and a while after, the alert rules are asked: one that fires and did not before,
+or an upgrade that does not end in time, puts the previous RayService back.
 """
 
 import argparse
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from deployments.kubernetes import parts
 
 NAME = "eservice"
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -29,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prometheus", required=True, metavar="URL")
     parser.add_argument("--severity", default="page", help="of the alerts that count")
     parser.add_argument("--within", type=float, default=5400, metavar="SECONDS")
+    parser.add_argument(
+        "--settle", type=float, default=420, metavar="SECONDS", help="watched on after all traffic is there"
+    )
     parser.add_argument("--every", type=float, default=15, metavar="SECONDS")
     options = parser.parse_args(arguments)
     cluster = Cluster(options.namespace)
@@ -36,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     known = firing(options.prometheus, options.severity)
     if known:
         print(f"firing before it begins, and so not held against it: {', '.join(sorted(known))}")
-    cluster.apply(options.manifest.read_text())
+    cluster.apply(parts.of(options.manifest.read_text(), parts.RELEASE))
     try:
         watch(cluster, options, known)
     except (RolloutFailed, KeyboardInterrupt, httpx.HTTPError, subprocess.CalledProcessError) as error:
@@ -51,19 +57,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def watch(cluster: "Cluster", options: argparse.Namespace, known: set[str]) -> None:
-    """Return once the upgrade is complete; `RolloutFailed` where an alert says that it must not go on."""
+    """Return once the upgrade has been complete for a while; `RolloutFailed` where an alert fires.
+
+    A rule of severity `page` fires after at most five minutes of what it is about (`monitoring/prometheus/rules`).
+    """
     end, last = time.monotonic() + options.within, ""
-    while time.monotonic() < end:
+    settled = float("inf")
+    while time.monotonic() < min(end, settled):
         if new := firing(options.prometheus, options.severity) - known:
             raise RolloutFailed(f"alerts fire: {', '.join(sorted(new))}")
         state, complete = progress(cluster.service() or {})
         if state != last:
             print(f"{time.strftime('%X')} {state}", flush=True)
             last = state
-        if complete:
-            return
+        settled = min(settled, time.monotonic() + options.settle) if complete else float("inf")
         time.sleep(options.every)
-    raise RolloutFailed(f"not complete after {options.within:.0f} s: {last}")
+    if settled == float("inf"):
+        raise RolloutFailed(f"not complete after {options.within:.0f} s: {last}")
 
 
 def firing(prometheus: str, severity: str) -> set[str]:
@@ -89,7 +99,15 @@ def progress(service: dict[str, Any]) -> tuple[str, bool]:
         routed = pending.get("trafficRoutedPercent", 0)
         capacity = pending.get("targetCapacity", 0)
         return f"new cluster: {capacity} % of the capacity, {routed} % of the traffic", False
+    applications = status.get("activeServiceStatus", {}).get("applicationStatuses", {})
+    if busy := [f"{name}: {each.get('status')}" for name, each in applications.items() if _is_busy(each)]:
+        return ", ".join(busy), False
     return "complete", True
+
+
+def _is_busy(application: dict[str, Any]) -> bool:
+    """A change of serveConfigV2 alone leaves the cluster ready while Serve exchanges its replicas."""
+    return application.get("status") != "RUNNING"
 
 
 class Cluster:

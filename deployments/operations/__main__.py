@@ -14,7 +14,7 @@ from config.embedded.stores import Stores, unnamed
 from config.keyring import UnusableKeys
 from config.keys import SPREAD_S
 from config.profile import ProfileError, load
-from deployments.operations import audit, backup, database, jobs, keys, providers, webhooks
+from deployments.operations import audit, backup, database, jobs, keys, people, providers, webhooks
 from monitoring import tracing
 
 EXPECTED = (
@@ -48,12 +48,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deployments.operations", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("migrate", help="apply this code's migrations to the database")
+    forward = commands.add_parser("migrate", help="apply this code's migrations to the database")
+    forward.add_argument("--within", type=float, default=0, metavar="SECONDS", help="wait for PostgreSQL")
     save = commands.add_parser("backup", help="write the whole database to a file")
     save.add_argument("file", type=Path)
     load_ = commands.add_parser("restore", help="make an empty database what a backup holds, then migrate it")
     load_.add_argument("file", type=Path)
     load_.add_argument("--replace", action="store_true", help="delete what is in the database first")
+    first = commands.add_parser(
+        "administrator", help="make somebody one, by a new password that is shown once"
+    )
+    first.add_argument("email")
     commands.add_parser("providers", help="ask every LLM provider for one token")
     kek = commands.add_parser("keys", help="the key-encryption keys, what they wrap, what is not sealed yet")
     wish = kek.add_mutually_exclusive_group()
@@ -86,11 +91,13 @@ def _run(options: argparse.Namespace) -> int:
         dsn = addresses.database_url or env.require_database_url()
         match options.command:
             case "migrate":
-                return asyncio.run(database.migrate(dsn))
+                return asyncio.run(database.migrate(dsn, options.within))
             case "backup":
                 return asyncio.run(backup.save(dsn, options.file))
             case "restore":
                 return asyncio.run(backup.restore(dsn, options.file, replace=options.replace))
+            case "administrator":
+                return asyncio.run(people.administrator(dsn, options.email))
             case "audit" if options.step == "verify":
                 return asyncio.run(audit.verify(dsn, options.anchor, options.json))
             case "audit":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -72,8 +73,15 @@ def cluster(desk: str, stores: Addresses, folder: Path) -> Iterator[Node]:
         second.start()
         yield head
     finally:
+        keep_logs(head, folder / "logs")
         second.stop()
         head.stop()
+
+
+def keep_logs(head: Node, to: Path) -> None:
+    """Serve's own, which go with the cluster: what replicas, proxies and the controller say of a failure."""
+    for logs in head.folder.glob("session_2*/logs/serve"):
+        shutil.copytree(logs, to, dirs_exist_ok=True)
 
 
 @pytest.fixture

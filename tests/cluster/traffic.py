@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 QUESTION = "How do I resolve a sync conflict?"
-PAUSE_S = 0.15
+PAUSE_S = 0.5
 
 
 @dataclass

@@ -1,10 +1,16 @@
 """The operator's commands: on a real database, and what they say where something is wrong."""
 
+import asyncio
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from app import db
+from app.auth import repository
+from app.auth import service as auth
+from app.auth.passwords import Passwords
 from app.events import service as events
 from app.tickets import desk
 from app.webhooks import service as webhooks
@@ -14,6 +20,7 @@ from config.embedded.stores import Addresses
 from config.webhooks import WebhookSettings
 from deployments.operations.__main__ import main
 from tests import factories
+from tests.e2e.service import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +37,57 @@ def environment(
 
 async def command(*arguments: str) -> int:
     """In a thread: a command runs an event loop of its own."""
-    import asyncio
-
     return await asyncio.to_thread(main, list(arguments))
 
 
 async def test_migrating_what_is_migrated(capsys: pytest.CaptureFixture[str]) -> None:
     assert await command("migrate") == 0
     assert "up to date" in capsys.readouterr().out
+
+
+async def test_migrating_waits_for_a_postgresql_that_is_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("DATABASE_URL", re.sub(r":\d+/", f":{port}/", database_url))
+    waiting = asyncio.create_task(command("migrate", "--within", "30"))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    async with await passage(port, to=database_url):
+        assert await waiting == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+async def passage(port: int, to: str) -> asyncio.Server:
+    """Another port of the server at this address."""
+    address = urlsplit(to)
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+
+    async def accept(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        there, here = await asyncio.open_connection(address.hostname, address.port)
+        await asyncio.gather(carry(source, here), carry(there, sink))
+
+    return await asyncio.start_server(accept, "127.0.0.1", port)
+
+
+async def test_the_first_administrator_and_one_who_lost_the_password(
+    pool: db.Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with pool.acquire() as conn:
+        await auth.ensure_user(conn, "bo@example.com", "Bo", "agent")
+    for email, name in (("ann@example.com", "ann"), ("bo@example.com", "Bo")):
+        assert await command("administrator", email) == 0
+        password = capsys.readouterr().out.split()[-1]
+        async with pool.acquire() as conn:
+            made = await repository.user_by_email(conn, email)
+        assert made
+        assert (made.role, made.name, made.active) == ("admin", name, True)
+        assert await Passwords().verify(made.password_hash, password)
+    assert await command("administrator", "nobody") == 2
 
 
 async def test_dead_jobs_are_listed_and_replayed(pool: db.Pool, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from config import profile
 from config.environment import CHECKOUT
+from deployments.kubernetes import parts
 from tests.manifests.conftest import Object, pods
 
 MADE_BY_OPERATORS = {
@@ -166,6 +167,40 @@ def test_only_the_head_may_speak_to_kubernetes(objects: list[Object]) -> None:
     for rule in role["rules"]:
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
         assert "secrets" not in rule["resources"]
+
+
+PLURALS = {"NetworkPolicy": "networkpolicies"}
+
+
+def test_whoever_deploys_may_apply_what_a_release_is_and_no_more(objects: list[Object]) -> None:
+    (role,) = (o for o in objects if o["kind"] == "Role")
+    may: dict[str, set[str]] = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                may.setdefault(f"{group}/{resource}", set()).update(rule["verbs"])
+    applied = {plural(each) for each in objects if each["kind"] in {*parts.RELEASE, *parts.MIGRATION}}
+    applied.add("ray.io/rayjobs")  # kuberay/deploy/reindex.sh
+    changed = {name for name, verbs in may.items() if verbs & {"create", "patch", "update", "delete"}}
+    assert changed == applied
+    assert all({"get", "create", "patch"} <= may[name] for name in applied)
+    deleted = {name for name, verbs in may.items() if "delete" in verbs}
+    assert deleted == {"batch/jobs", "ray.io/rayjobs"}, "which are made anew, since they cannot be changed"
+
+
+def plural(thing: Object) -> str:
+    """As a Role names it: group and plural."""
+    group = thing["apiVersion"].rpartition("/")[0]
+    return f"{group}/{PLURALS.get(thing['kind'], thing['kind'].lower() + 's')}"
+
+
+def test_everything_is_applied_by_somebody(objects: list[Object]) -> None:
+    text = "---\n".join(yaml.safe_dump(each, sort_keys=False) for each in objects)
+    divided = [parts.of(text, kinds) for kinds in (parts.MIGRATION, parts.RELEASE, parts.PLATFORM)]
+    found = [each["kind"] for part in divided for each in yaml.safe_load_all(part)]
+    assert set(found) == {each["kind"] for each in objects}
+    with pytest.raises(parts.UnknownKind, match="Deployment"):
+        parts.of("kind: Deployment\n", parts.RELEASE)
 
 
 def test_every_gpu_worker_can_be_scheduled_on_its_pool(objects: list[Object]) -> None:

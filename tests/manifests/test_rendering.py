@@ -8,7 +8,7 @@ import yaml
 
 from deployments.kubernetes import render, serve_config
 from tests.manifests import strict
-from tests.manifests.conftest import ENVIRONMENTS, Object, named
+from tests.manifests.conftest import ENVIRONMENTS, Object, named, parse
 
 COMPONENTS = {each: render.KUBERAY / "components" / each / f"{each}.yaml" for each in render.COMPONENTS}
 needs_crds = pytest.mark.skipif(
@@ -41,6 +41,16 @@ def test_helm_finds_nothing_to_say(environment: str, by_helm: object) -> None:
 def test_every_object_is_valid(objects: list[Object]) -> None:
     wrong = {f"{o['kind']} {o['metadata']['name']}": found for o in objects if (found := strict.problems(o))}
     assert not wrong
+
+
+def test_stores_outside_the_cluster_are_let_through(by_helm: object) -> None:
+    policies = {
+        p["metadata"]["name"]: p
+        for p in parse(render.rendered("network.stores={10.20.0.0/24}")["network.yaml"])
+    }
+    (rule,) = policies["stores"]["spec"]["egress"]
+    assert {"ipBlock": {"cidr": "10.20.0.0/24"}} in rule["to"]
+    assert strict.problems(policies["stores"]) == []
 
 
 @needs_crds

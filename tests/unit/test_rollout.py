@@ -81,17 +81,18 @@ def service(generation: int, *, ready: bool, upgrading: bool, routed: int = 0) -
     }
 
 
-def run(folder: Path, prometheus: str, within: float = 5) -> int:
+def run(folder: Path, prometheus: str, within: float = 5, settle: float = 0) -> int:
     manifest = folder / "manifest.yaml"
-    manifest.write_text("spec: {version: 2}\n")
+    manifest.write_text(f"kind: Role\n---\n{NEW}")
     flags = ["--namespace", "n", "--prometheus", prometheus, "--every", "0.01", "--within", str(within)]
-    return rollout.main([str(manifest), *flags])
+    return rollout.main([str(manifest), "--settle", str(settle), *flags])
 
 
 def applied(folder: Path) -> list[str]:
     return [file.read_text() for file in sorted(folder.glob("applied-*"))]
 
 
+NEW = "kind: RayService\nspec: {version: 2}\n"
 UPGRADING = service(2, ready=True, upgrading=True, routed=40)
 DONE = service(2, ready=True, upgrading=False)
 
@@ -102,7 +103,7 @@ def test_it_waits_until_all_traffic_is_there(
     states(cluster, BEFORE, UPGRADING, UPGRADING, DONE)
     Prometheus.answers = [[]]
     assert run(cluster, prometheus) == 0
-    assert applied(cluster) == ["spec: {version: 2}\n"]
+    assert applied(cluster) == [NEW], "and nothing that is the platform's"
     assert "40 % of the traffic" in capsys.readouterr().out
 
 
@@ -113,6 +114,21 @@ def test_an_alert_puts_the_previous_release_back(cluster: Path, prometheus: str)
     _, back = applied(cluster)
     assert json.loads(back)["spec"] == {"version": 1}
     assert "uid" not in json.loads(back)["metadata"]
+
+
+def test_an_alert_soon_after_puts_it_back_too(cluster: Path, prometheus: str) -> None:
+    states(cluster, BEFORE, DONE)
+    Prometheus.answers = [[], [], [], ["ErrorsTooMany"]]
+    assert run(cluster, prometheus, settle=5) == 1
+    assert len(applied(cluster)) == 2
+
+
+def test_a_changed_configuration_is_complete_when_serve_has_carried_it_out() -> None:
+    deploying = {"eservice": {"status": "DEPLOYING"}}
+    status = DONE["status"] | {"activeServiceStatus": {"applicationStatuses": deploying}}
+    assert rollout.progress(DONE | {"status": status}) == ("eservice: DEPLOYING", False)
+    deploying["eservice"]["status"] = "RUNNING"
+    assert rollout.progress(DONE | {"status": status})[1]
 
 
 def test_what_fired_before_is_not_held_against_it(cluster: Path, prometheus: str) -> None:
