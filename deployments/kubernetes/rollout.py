@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 def watch(cluster: "Cluster", options: argparse.Namespace, known: set[str]) -> None:
     """Return once the upgrade has been complete for a while; `RolloutFailed` where an alert fires.
 
-    A rule of severity `page` fires after at most five minutes of what it is about (`monitoring/prometheus/rules`).
+    A rule of severity `page` fires after at most five minutes of its cause (`monitoring/prometheus/rules`).
     """
     end, last = time.monotonic() + options.within, ""
     settled = float("inf")

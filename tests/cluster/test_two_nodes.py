@@ -66,6 +66,8 @@ def cluster(desk: str, stores: Addresses, folder: Path) -> Iterator[Node]:
     kek = os.environ["ESERVICE_KEY_ENCRYPTION_KEY"]
     settings = stores.environ() | {"DATABASE_URL": desk, "ESERVICE_SECRET_KEY": SECRET}
     settings["ESERVICE_KEY_ENCRYPTION_KEY"] = kek
+    # How long a gateway that ends stays reachable; production's 30 s are for load balancers that are slow to notice.
+    settings["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] = "10"
     head = Node(folder / "head", "general", settings)
     second = Node(folder / "second", "embedding", settings, head)
     try:
@@ -123,7 +125,7 @@ async def deploy(cluster: Node, config: dict[str, Any], folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
