@@ -1,7 +1,8 @@
 """Which objects of a rendered manifest a release applies: `python -m deployments.kubernetes.parts FILE`.
 
-CI signs in as `eservice-deployer`, which may bring a release about and nothing else. Who may do what, how much
-the namespace may use and which stores it has are for whoever runs the platform. Needs the standard library only.
+CI signs in as `eservice-deployer`, which may bring a release about and nothing else. Who may do what, how
+much of the cluster may be used and which stores there are is for whoever runs the platform. Needs nothing
+installed.
 """
 
 import argparse

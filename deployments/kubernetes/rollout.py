@@ -1,8 +1,8 @@
 """Rolls a RayService out and watches it: `python -m deployments.kubernetes.rollout MANIFEST ...`.
 
-KubeRay moves the traffic (rayservice.yaml says how fast), or Serve exchanges the replicas where serveConfigV2 alone
-has changed. Until that is done, and a while after, the alert rules are asked: one that fires and did not before,
-or an upgrade that does not end in time, puts the previous RayService back.
+KubeRay moves the traffic (rayservice.yaml says how fast), or Serve exchanges the replicas where
+serveConfigV2 alone has changed. Until that is done, and a while after, the alert rules are asked: one that
+fires and did not before, or an upgrade that does not end in time, puts the previous RayService back.
 """
 
 import argparse
