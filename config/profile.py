@@ -111,6 +111,9 @@ class RetrievalSettings(Settings):
     case_ridge_weight: float = Field(
         5.0, ge=0, description="the same of the ridge regression's; with 0 for both, cases are not asked"
     )
+    case_affinity_weight: float = Field(
+        1.0, ge=0, description="the same of a unit of log-chance, where an affinity was learnt from cases"
+    )
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = Field(

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from app import cache, db
 from app.cases import jobs as case_jobs
+from app.cases import renewing
 from app.cases.jobs import Shelf
 from app.cases.library import PostgresCases, case_collection
 from app.events.relay import Sink
@@ -93,7 +94,7 @@ def retriever(
             settings=chosen,
             cases=CaseMemory(
                 open_store(settings, environment, case_shelf(profile, version.embedder)),
-                PostgresCases(pool, version.name),
+                PostgresCases(pool, version.name, case_shelf(profile, version.embedder)),
                 chosen.voting,
             ),
         )
@@ -133,7 +134,11 @@ def case_handlers(
 ) -> Mapping[str, Handler]:
     """The jobs that keep the vector store's copies of solved cases in step."""
     shelves = CaseShelves(profile, environment, pool, embedder)
-    return case_jobs.handlers(pool, shelves, first_line=profile.retrieval.first_line_weight)
+    first_line = profile.retrieval.first_line_weight
+    return {
+        **case_jobs.handlers(pool, shelves, first_line=first_line),
+        **renewing.handlers(pool, shelves, first_line=first_line),
+    }
 
 
 def privacy_handlers(

@@ -18,6 +18,7 @@ EXEMPT: Final[Mapping[str, str]] = {
     "chunks": "cut from audited articles by an audited index, thousands at a time",
     "index_terms": "counted from chunks by a trigger",
     "indexed_articles": "what an index holds of audited articles",
+    "affinities": "learnt from audited cases, anew whenever these change; nobody writes it",
     "indexed_cases": "which vectors of audited cases there are",
     "llm_calls": "a record of calls, written in batches; it states nothing that anything follows from",
     "budget_pots": "what answers cost, several writes an answer; the budgets are audited",

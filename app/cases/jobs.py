@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app import db
-from app.cases import repository
+from app.cases import affinities, repository
 from app.cases.schemas import CaseJob, Subject
 from app.cases.service import INDEX_CASE
 from app.jobs.schemas import Effect, Handler, Job
@@ -109,6 +109,7 @@ class Shelving:
             await self._shelves.drop(old)
             async with db.transaction(self._pool) as conn:
                 await repository.forget_index(conn, old)
+                await affinities.drop(conn, old)
         for shelf in shelves:
             async with db.transaction(self._pool) as conn:
                 if await repository.indexed(conn, shelf.collection) > await shelf.store.count():

@@ -4,10 +4,12 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from app import db
-from app.cases import repository
+from app.cases import affinities, repository
 from app.knowledge import rerankers
+from models.retrieval.affinity import Affinity
 from models.retrieval.cases import Standing
 from models.retrieval.passages import Filters
 
@@ -23,11 +25,13 @@ def case_collection(model: str, precision: str) -> str:
 
 
 class PostgresCases:
-    """Implements `CaseLibrary` for one index."""
+    """Implements `CaseLibrary` for one index, whose embedder's cases lie in `collection`."""
 
-    def __init__(self, pool: db.Pool, index: str) -> None:
+    def __init__(self, pool: db.Pool, index: str, collection: str) -> None:
         self._pool = pool
         self._index = index
+        self._collection = collection
+        self._affinity: UUID | None = None
         self._standing = Standing(any=False)
         self._looked = -KEEP_S
 
@@ -43,5 +47,19 @@ class PostgresCases:
 
     async def _look(self, conn: db.Connection) -> Standing:
         standing = await repository.standing(conn, self._index)
-        reranker = await rerankers.active(conn) if standing.any else None
-        return replace(standing, rerank_weight=reranker.weight) if reranker else standing
+        if not standing.any:
+            return standing
+        reranker = await rerankers.active(conn)
+        return replace(
+            standing,
+            rerank_weight=reranker.weight if reranker else None,
+            affinity=await self._learnt(conn),
+        )
+
+    async def _learnt(self, conn: db.Connection) -> Affinity | None:
+        """It may be megabytes, and is read when there is another."""
+        version = await affinities.version(conn, self._collection)
+        if version == self._affinity:
+            return self._standing.affinity
+        self._affinity = version
+        return await affinities.get(conn, self._collection)

@@ -269,7 +269,8 @@ async def forget_index(conn: Connection, collection: str) -> None:
 async def confirmed(conn: Connection, limit: int) -> list[Confirmed]:
     rows = await conn.fetch(
         f"""
-        SELECT c.id, {OWNER} AS owner, c.question, array_agg(l.article_id) AS articles
+        SELECT c.id, {OWNER} AS owner, c.question, array_agg(l.article_id) AS articles,
+               'public' = ANY (c.audiences) AS public
           FROM solved_cases c JOIN case_links l ON l.case_id = c.id AND l.revoked_at IS NULL
          WHERE c.confirmed_at IS NOT NULL
          GROUP BY c.id ORDER BY c.id DESC LIMIT $1
@@ -278,7 +279,10 @@ async def confirmed(conn: Connection, limit: int) -> list[Confirmed]:
         timeout=60,
     )
     found = await _opened(conn, rows)
-    return [Confirmed(row["id"], row["question"], tuple(row["articles"])) for row in reversed(found)]
+    return [
+        Confirmed(row["id"], row["question"], tuple(row["articles"]), row["public"])
+        for row in reversed(found)
+    ]
 
 
 async def standing(conn: Connection, index: str) -> Standing:

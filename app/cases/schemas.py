@@ -90,8 +90,9 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A case that counts: a question whose right articles are known."""
+    """A case that counts, `public` where for everybody: a question whose right articles are known."""
 
     id: UUID
     question: str
     articles: tuple[UUID, ...]
+    public: bool

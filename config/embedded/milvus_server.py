@@ -23,6 +23,7 @@ from milvus_lite.db import MilvusLite
 from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from config.embedded.milvus import authorization
+from config.embedded.milvus_filters import keep_masks
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ def serve(folder: Path, port: int, token: str) -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    keep_masks()
     db = MilvusLite(str(folder / "data"))
     loaded = Loaded(db, folder / "loaded.json")
     loaded.restore()

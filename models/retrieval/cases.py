@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.retrieval.affinity import Affinity
 from models.retrieval.bm25 import dot
 from models.retrieval.passages import Filters, PastCase
 from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
@@ -37,21 +38,26 @@ class Standing:
     """Whether any case counts, and what was learnt from them.
 
     `weights` are those of the voters against articles' own scores, `rerank_weight` a trained reranker's
-    share; `None` where nothing better than the profile's was learnt.
+    share; `None` where nothing better than the profile's was learnt. `affinity` where one was learnt and won.
     """
 
     any: bool
     weights: Mapping[str, float] | None = None
     rerank_weight: float | None = None
+    affinity: Affinity | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """The nearest cases first; for each article, the root of its share by each voter, and voters' weights."""
+    """The nearest cases first; for each article, the root of its share by each voter, and voters' weights.
+
+    `learnt` is what an affinity lifts articles by, beside the votes.
+    """
 
     cases: tuple[PastCase, ...] = ()
     roots: Mapping[str, Array] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    learnt: Mapping[str, float] = field(default_factory=dict)
 
     def leaders(self, limit: int) -> list[str]:
         """The articles with most votes."""
@@ -59,12 +65,18 @@ class Votes:
         return sorted(lifts, key=lambda article: -lifts[article])[:limit]
 
     def lifts(self, weights: Mapping[str, float] | None = None) -> dict[str, float]:
-        """In deviations of fused scores: what each article's votes lift its passages by."""
+        """In deviations of fused scores: what each article's passages are lifted by.
+
+        With `weights`, by votes of these weights alone.
+        """
         chosen = self.weights if weights is None else weights
         counted = np.array([chosen.get(name, 0.0) for name in VOTERS])
-        if not counted.any():
-            return {}
-        return {article: float(counted @ roots) for article, roots in self.roots.items()}
+        voted = (
+            {article: float(counted @ roots) for article, roots in self.roots.items()}
+            if counted.any()
+            else {}
+        )
+        return voted if weights is not None else added(voted, self.learnt)
 
 
 class CaseMemory:
@@ -109,7 +121,15 @@ class CaseMemory:
         if not near:
             return Votes()
         cases = tuple(PastCase(hit.chunk_id, hit.score, linked[hit.chunk_id]) for hit in near)
-        return Votes(cases, roots(_neighbours(near, linked, terms), self.voting), await self.weights())
+        counted = roots(_neighbours(near, linked, terms), self.voting)
+        standing = await self.library.standing()
+        learnt = standing.affinity.lifts(vector, self.voting.affinity) if standing.affinity else {}
+        return Votes(cases, counted, await self.weights(), learnt)
+
+
+def added(some: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
+    """Lifts by both; who is in neither is lifted by nothing."""
+    return {article: some.get(article, 0.0) + more.get(article, 0.0) for article in some.keys() | more.keys()}
 
 
 def _neighbours(

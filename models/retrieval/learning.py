@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
 
 from models.retrieval.candidates import Candidate, lifted
-from models.retrieval.cases import Votes
+from models.retrieval.cases import Votes, added
 from models.retrieval.voters import VOTERS
 
 Array: TypeAlias = NDArray[np.float64]
@@ -72,6 +72,27 @@ def learn(older: Sequence[Lesson], newer: Sequence[Lesson], weights: Mapping[str
     }
     chosen = {name: round(weight, 4) for name, weight in fit([*older, *newer], weights).items()}
     return Learnt(chosen, sure >= SURE, figures)
+
+
+def judged(newer: Sequence[Lesson], lifts: Sequence[Mapping[str, float]], weight: float) -> Learnt:
+    """Whether an affinity fitted to older cases, which lifts so, wins on newer ones beside their votes."""
+    new, old = (
+        np.array(
+            [
+                ndcg(ranking(each.candidates, added(each.votes.lifts(each.votes.weights), more)), each.right)
+                for each, more in zip(newer, several, strict=True)
+            ]
+        )
+        for several in (lifts, [{}] * len(newer))
+    )
+    sure = confidence(new, old)
+    figures = {
+        "cases": float(len(newer)),
+        "ndcg@10": round(float(new.mean()), 4),
+        "ndcg@10_before": round(float(old.mean()), 4),
+        "confidence": round(sure, 4),
+    }
+    return Learnt({"affinity": weight}, sure >= SURE, figures)
 
 
 def fit(lessons: Sequence[Lesson], weights: Mapping[str, float]) -> dict[str, float]:

@@ -48,6 +48,7 @@ class RetrieverSettings:
     case_doubt: float = 20.0
     case_weight: float = 5.0
     case_ridge_weight: float = 5.0
+    case_affinity_weight: float = 1.0
     rerank: bool = True
     rerank_depth: int = 12
     rerank_weight: float = 0.0
@@ -68,7 +69,13 @@ class RetrieverSettings:
 
     @property
     def voting(self) -> Voting:
-        return Voting(self.case_neighbours, self.case_width, self.case_doubt, self.case_weights)
+        return Voting(
+            self.case_neighbours,
+            self.case_width,
+            self.case_doubt,
+            self.case_weights,
+            self.case_affinity_weight,
+        )
 
 
 @dataclass(frozen=True, slots=True)

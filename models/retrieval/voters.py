@@ -44,6 +44,7 @@ class Voting:
     width: float = 0.12
     doubt: float = 20.0
     weights: Mapping[str, float] = field(default_factory=lambda: {"wide": 5.0, "ridge": 5.0})
+    affinity: float = 1.0
 
 
 def kernel(scores: Array, pivot: float, width: float, doubt: float) -> Array:

@@ -1,20 +1,27 @@
 """Fills an evaluation's stores with solved cases, and learns from them as the service does."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from app import db
-from app.cases import jobs, service
+from app.cases import affinities, jobs, service
+from app.cases.affinities import NEWEST
 from app.cases.jobs import Shelf
-from app.cases.schemas import Imported
+from app.cases.renewing import learnt
+from app.cases.schemas import Confirmed, Imported
 from app.knowledge.indexing import article_id
-from models.retrieval.learning import OLDER, Learnt, Lesson, learn
+from models.retrieval.affinity import Affinity
+from models.retrieval.learning import LEAST, OLDER, Learnt, Lesson, judged, learn
 from models.retrieval.passages import Filters
-from models.retrieval.retriever import Candidates, Retriever
+from models.retrieval.retriever import Candidates, Retriever, Vector
 from pipelines.evaluation.beir import Dataset
 
 PAGE = 200
-NEWEST = 1_200
-"""Cases that weights are learnt from: at 40 ms each less than a minute."""
+AT_ONCE = 4
+"""Cases asked at a time: what waits for the embedder and for the store is not the same one."""
 
 Report = Callable[[str], None]
 
@@ -38,30 +45,82 @@ async def teach(
     await shelf.store.flush()
 
 
-async def learn_weights(
-    pool: db.Pool, retriever: Retriever, index: str, report: Report, *, keep: bool = True
-) -> Learnt | None:
-    """Ask the newest cases as if they were new, and keep what that teaches; used from now on if it won."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The newest cases, oldest first, asked as if they were new; `vectors` has each as it was read."""
+
+    cases: Sequence[Confirmed]
+    lessons: Sequence[Lesson]
+    vectors: Sequence[Vector | None]
+
+    @property
+    def boundary(self) -> int:
+        """Only cases before it voted, and only those may be learnt from before it has shown."""
+        return int(OLDER * len(self.cases))
+
+
+async def asked(pool: db.Pool, retriever: Retriever, report: Report) -> Asked:
     async with db.transaction(pool) as conn:
         cases = await service.confirmed(conn, NEWEST)
-    boundary = int(OLDER * len(cases))
-    silent = {str(case.id) for case in cases[boundary:]}
-    lessons: list[Lesson] = []
-    for number, case in enumerate(cases, start=1):
+    silent = {str(case.id) for case in cases[int(OLDER * len(cases)) :]}
+    free, done = asyncio.Semaphore(AT_ONCE), 0
+
+    async def ask(case: Confirmed) -> Candidates:
+        nonlocal done
         seen: list[Candidates] = []
-        await retriever.retrieve(
-            case.question,
-            filters=Filters(),
-            rerank=False,
-            without_cases=silent | {str(case.id)},
-            observe=seen.append,
-        )
-        right = {str(each) for each in case.articles}
-        lessons.append(Lesson(seen[0].ranked or (), seen[0].votes, right))
-        report(f"{number:,} of {len(cases):,} cases asked")
+        async with free:
+            await retriever.retrieve(
+                case.question,
+                filters=Filters(),
+                rerank=False,
+                without_cases=silent | {str(case.id)},
+                observe=seen.append,
+            )
+        report(f"{(done := done + 1):,} of {len(cases):,} cases asked")
+        return seen[0]
+
+    found = await asyncio.gather(*map(ask, cases))
+    lessons = [
+        Lesson(each.ranked or (), each.votes, {str(article) for article in case.articles})
+        for each, case in zip(found, cases, strict=True)
+    ]
+    return Asked(cases, lessons, [each.vector for each in found])
+
+
+async def learn_weights(
+    pool: db.Pool, retriever: Retriever, index: str, past: Asked, *, keep: bool = True
+) -> Learnt | None:
+    """What the cases teach of how much each voter counts; used from now on if it won."""
     known = await retriever.cases.weights() if retriever.cases else {}
-    learnt = learn(lessons[:boundary], lessons[boundary:], known)
+    learnt = learn(past.lessons[: past.boundary], past.lessons[past.boundary :], known)
     if learnt and keep:
         async with db.transaction(pool) as conn:
             await service.keep_weights(conn, index, learnt.weights, learnt.figures, active=learnt.won)
     return learnt
+
+
+async def learn_affinity(pool: db.Pool, retriever: Retriever, collection: str, past: Asked) -> Learnt | None:
+    """Fit an affinity to the older cases; one that wins on the newer is fitted to all of them, and used."""
+    memory, newer = retriever.cases, past.lessons[past.boundary :]
+    if memory is None or len(past.cases) < LEAST or any(each is None for each in past.vectors):
+        return None
+    vectors = np.stack([each for each in past.vectors if each is not None])
+    weight, first_line = memory.voting.affinity, retriever.settings.first_line_weight
+    rows = [row for row, case in enumerate(past.cases) if case.public]
+
+    async def fitted(rows: Sequence[int]) -> Affinity | None:
+        cases = [past.cases[row] for row in rows]
+        return await learnt(pool, cases, vectors[rows], retriever.embedder, first_line=first_line)
+
+    trial = await fitted([row for row in rows if row < past.boundary])
+    if trial is None:
+        return None
+    verdict = judged(newer, [trial.lifts(each, weight) for each in vectors[past.boundary :]], weight)
+    final = await fitted(rows) if verdict.won else None
+    async with db.transaction(pool) as conn:
+        if final:
+            cases = [past.cases[row].id for row in rows]
+            await affinities.keep(conn, collection, final, cases, verdict.figures)
+        else:
+            await affinities.drop(conn, collection)
+    return verdict

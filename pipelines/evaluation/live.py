@@ -23,7 +23,7 @@ from models.retrieval.milvus import MilvusStore
 from models.retrieval.passages import Filters
 from models.retrieval.retriever import Candidates, Retriever
 from pipelines import console
-from pipelines.evaluation.cases import learn_weights
+from pipelines.evaluation.cases import asked, learn_affinity, learn_weights
 from pipelines.evaluation.ranking import DEPTH, Figures
 from pipelines.evaluation.stages import rankings, summary
 from pipelines.evaluation.trial import retriever_over
@@ -35,7 +35,7 @@ READER = Filters(audiences=frozenset({"public", "customers", "agents"}))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--last", type=int, default=400, help="how many of the newest cases")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--learn", action="store_true", help="keep the weight that wins on newer cases")
+    parser.add_argument("--learn", action="store_true", help="keep what wins on newer cases")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,8 +57,15 @@ async def _run(
     async with opened(profile) as (pool, retriever):
         figures = await judged(pool, retriever, options.last, report)
         if options.learn:
-            learnt = await learn_weights(pool, retriever, profile.retrieval.collection, report)
-            figures["learnt"] = asdict(learnt) if learnt else {"won": False, "why": "too few cases"}
+            past = await asked(pool, retriever, report)
+            collection = case_collection(profile.embedder.model, profile.embedder.precision)
+            figures |= {
+                name: asdict(learnt) if learnt else {"won": False, "why": "too few cases"}
+                for name, learnt in (
+                    ("learnt", await learn_weights(pool, retriever, profile.retrieval.collection, past)),
+                    ("affinity", await learn_affinity(pool, retriever, collection, past)),
+                )
+            }
     return figures
 
 

@@ -18,6 +18,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from app.cases.library import KEEP_S
 from app.knowledge.indexing import article_id
 from config.embedded.stores import Addresses
 from config.profile import Profile, load
@@ -27,10 +28,10 @@ from models.retrieval.passages import Filters, Retrieval
 from models.retrieval.retriever import Candidates
 from pipelines import console
 from pipelines.evaluation.beir import Dataset, DatasetError, Query
-from pipelines.evaluation.cases import learn_weights
+from pipelines.evaluation.cases import asked, learn_affinity, learn_weights
 from pipelines.evaluation.ranking import DEPTH, Figures, mean
 from pipelines.evaluation.stages import plot, rankings, summary
-from pipelines.evaluation.trial import SOURCE, Report, indexed, taught, throwaway
+from pipelines.evaluation.trial import CASES, SOURCE, Report, indexed, taught, throwaway
 
 TAIL = 0.3
 """The share of the queries, the last by id, that is reported on its own: nothing may be tuned on it."""
@@ -79,6 +80,7 @@ class Result:
     stages: dict[str, list[Figures]] = field(default_factory=dict)
     cases: int = 0
     learnt: Learnt | None = None
+    affinity: Learnt | None = None
 
     def note(self, searched: Candidates, query: Query) -> None:
         """Judge the query's candidates after each stage; stages that did not happen repeat the one before."""
@@ -104,6 +106,7 @@ class Result:
             "index_seconds": round(self.index_seconds, 1),
             "cases": self.cases,
             "learnt": asdict(self.learnt) if self.learnt else {},
+            "affinity": asdict(self.affinity) if self.affinity else {},
             "stages": {name: summary(each) for name, each in self.stages.items()}
             | {"production": summary(self.figures)},
             "latency_ms": self._latencies(),
@@ -125,7 +128,10 @@ async def evaluate(
         result = Result(chunks=run.chunks, index_seconds=run.seconds)
         if past:
             result.cases = await taught(past, pool, retriever, report)
-            result.learnt = await learn_weights(pool, retriever, profile.retrieval.collection, report)
+            lessons = await asked(pool, retriever, report)
+            result.learnt = await learn_weights(pool, retriever, profile.retrieval.collection, lessons)
+            result.affinity = await learn_affinity(pool, retriever, CASES, lessons)
+            await asyncio.sleep(KEEP_S)  # what was learnt is taken up then
         start = time.monotonic()
         for number, query in enumerate(dataset.queries, start=1):
             found = await retriever.retrieve(

@@ -16,13 +16,18 @@ INTERVAL = (2.5, 97.5)
 
 
 def rankings(found: Candidates) -> dict[str, list[str]]:
-    """Articles, best first, by the vectors alone, the words alone, both, and both with cases."""
+    """Articles, best first, by the vectors alone, the words alone, both, and both with cases.
+
+    `with_votes` is before what was learnt from cases, where anything was.
+    """
     candidates = found.ranked or []
     orders: dict[str, list[str]] = {
         "dense": _by(candidates, lambda each: each.cosine),
         "sparse": _by([each for each in candidates if each.keyword > 0], lambda each: each.keyword),
         "fused": ranking(candidates, {}),
     }
+    if found.votes.learnt:
+        orders["with_votes"] = ranking(candidates, found.votes.lifts(found.votes.weights))
     if found.votes.roots:
         orders["with_cases"] = ranking(candidates, found.votes.lifts())
     return orders

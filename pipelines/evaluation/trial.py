@@ -125,7 +125,7 @@ def retriever_over(
         settings=replace(chosen, per_article=1),
         cases=CaseMemory(
             MilvusStore(uri, cases, timeout_s=settings.timeout_s),
-            PostgresCases(pool, settings.collection),
+            PostgresCases(pool, settings.collection, cases),
             chosen.voting,
         ),
     )

@@ -13,10 +13,11 @@ import pytest
 from fastapi import FastAPI
 
 from app import db
-from app.cases import jobs, repository
+from app.cases import affinities, jobs, renewing, repository
 from app.cases.jobs import Shelf
 from app.cases.library import PostgresCases
 from app.cases.schemas import Imported
+from app.jobs import service as queue
 from app.jobs.runner import Runner
 from app.knowledge import rerankers
 from config.embedded.stores import Addresses
@@ -29,10 +30,11 @@ from models.reranking.protocol import Scores
 from models.retrieval.cases import CaseMemory
 from models.retrieval.milvus import MilvusStore
 from models.retrieval.passages import Filters
-from models.retrieval.retriever import Retriever
+from models.retrieval.retriever import Candidates, Retriever
 from models.retrieval.voters import Voting
 from pipelines.evaluation import live
-from pipelines.evaluation.cases import learn_weights
+from pipelines.evaluation.cases import asked as asked_again
+from pipelines.evaluation.cases import learn_affinity, learn_weights
 from tests import factories
 from tests.integration.conftest import Browser
 from tests.integration.knowledge import Knowledge, prepared, sample, slugs, write
@@ -55,7 +57,7 @@ class Loop:
 
     def retriever(self, **settings: float) -> Retriever:
         retriever = self.knowledge.retriever(embedder=self.embedder, **settings)
-        library = PostgresCases(self.knowledge.pool, self.knowledge.settings.index)
+        library = PostgresCases(self.knowledge.pool, self.knowledge.settings.index, self.cases.collection)
         retriever.cases = CaseMemory(self.cases, library, Voting())
         return retriever
 
@@ -68,9 +70,13 @@ class Loop:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        handlers = jobs.handlers(self.knowledge.pool, self, first_line=0.7)
+        pool = self.knowledge.pool
+        handlers = {
+            **jobs.handlers(pool, self, first_line=0.7),
+            **renewing.handlers(pool, self, first_line=0.7),
+        }
         stop = asyncio.Event()
-        run = asyncio.create_task(Runner(self.knowledge.pool, handlers, JobSettings(poll_s=0.02)).run(stop))
+        run = asyncio.create_task(Runner(pool, handlers, JobSettings(poll_s=0.02)).run(stop))
         try:
             yield
         finally:
@@ -305,7 +311,53 @@ async def test_the_service_is_judged_by_its_own_cases(loop: Loop, conn: db.Conne
     assert figures["production"]["cases"] == 3
     assert figures["with_cases"]["ndcg@10"] > figures["fused"]["ndcg@10"]
     assert figures["production"]["ndcg@10"] == figures["with_cases"]["ndcg@10"]
-    assert await learn_weights(pool, retriever, loop.knowledge.settings.index, lambda _: None) is None
+    past = await asked_again(pool, retriever, lambda _: None)
+    assert await learn_weights(pool, retriever, loop.knowledge.settings.index, past) is None
+    assert await learn_affinity(pool, retriever, loop.cases.collection, past) is None
+
+
+async def test_what_was_learnt_is_learnt_anew_without_links_that_were_taken_back(
+    loop: Loop, conn: db.Connection
+) -> None:
+    pool, shelf = loop.knowledge.pool, loop.cases.collection
+    code, lamps = [
+        await conn.fetchval("SELECT id FROM articles WHERE slug = $1", each) for each in ("codes", "lamps")
+    ]
+    wanted = [(QUESTION, code), (OTHER_WORDS, code), ("What is FL-204?", code), ("A green lid?", lamps)]
+    await repository.add_imported(
+        conn, [Imported(str(i), text, (article,)) for i, (text, article) in enumerate(wanted)], ["public"]
+    )
+    cases = await repository.confirmed(conn, 10)
+    vectors = await renewing.read([each.question for each in cases], loop.embedder, first_line=0.7)
+    first = await renewing.learnt(pool, cases, vectors, loop.embedder, first_line=0.7)
+    assert first
+    await affinities.keep(conn, shelf, first, [each.id for each in cases], {"ndcg@10": 0.5})
+
+    async def lift() -> float:
+        standing = await PostgresCases(pool, loop.knowledge.settings.index, shelf).standing()
+        assert standing.affinity
+        return standing.affinity.lifts(vectors[0], 1.0)[str(code)]
+
+    before = await lift()
+    assert before == pytest.approx(first.lifts(vectors[0], 1.0)[str(code)])
+    found: list[Candidates] = []
+    await loop.retriever().retrieve(QUESTION, filters=Filters(), observe=found.append)
+    assert found[0].votes.learnt == {}, "no case is in the vector store: an affinity alone says nothing"
+
+    assert await affinities.outdated(conn, shelf) is None
+    await conn.execute("UPDATE case_links SET revoked_at = now() WHERE article_id = $1", code)
+    assert await affinities.outdated(conn, shelf) == {"ndcg@10": 0.5}
+    await queue.enqueue(conn, renewing.RENEW_AFFINITY, {})
+    async with loop.worker(), asyncio.timeout(30):
+        while await affinities.outdated(conn, shelf) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert await lift() < before
+
+    await conn.execute("DELETE FROM solved_cases")
+    await queue.enqueue(conn, renewing.RENEW_AFFINITY, {})
+    async with loop.worker(), asyncio.timeout(30):
+        while await affinities.version(conn, shelf):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def test_cases_are_there_for_every_embedder_that_may_answer(
