@@ -25,6 +25,7 @@ from app.knowledge.updating import Updater
 from app.privacy import erasing, retention
 from app.providers.hints import Hints
 from app.providers.watch import Watch
+from app.triage import forgetting
 from app.webhooks.destinations import LOOPBACK, Destinations, SystemResolver
 from app.webhooks.jobs import Deliverer
 from app.webhooks.sending import Sender
@@ -33,6 +34,7 @@ from config.profile import Profile
 from deployments import builds
 from deployments.providers import Providers
 from deployments.remote import RemoteEmbedder
+from models.artefacts import Artefacts
 from models.embedding.opening import parse
 from models.llm.catalogue import Catalogue
 from models.reranking.protocol import Reranker
@@ -147,6 +149,7 @@ def privacy_handlers(
     """The jobs that erase people, and what has been kept for long enough."""
     return {
         **erasing.handlers(pool, CaseShelves(profile, environment, pool, embedder)),
+        **forgetting.handlers(pool, Artefacts(environment.artefacts)),
         **retention.handlers(pool, profile.retention),
     }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 from ray import serve
@@ -35,6 +36,8 @@ class Triage(Watching):
         self.triager: LearntTriager | UntrainedTriager = UntrainedTriager()
         self.shadow: LearntTriager | None = None
         self.broken: set[str] = set()
+        self.forgot: dict[str, datetime | None] = {}
+        """Of versions by id, what they had forgotten when they were read."""
         await self.begin(await composition.open_pool(profile, env), "the triage versions")
 
     @continued
@@ -60,17 +63,21 @@ class Triage(Watching):
         now = self.triager.version
         if active is None:
             self.triager = UntrainedTriager() if now != UntrainedTriager.version else self.triager
-        elif str(active.id) != now:
+        elif str(active.id) != now or self._is_stale(active):
             self.triager = await self._load(active) or self.triager
         if shadow is None:
             self.shadow = None
-        elif self.shadow is None or self.shadow.version != str(shadow.id):
+        elif self.shadow is None or self.shadow.version != str(shadow.id) or self._is_stale(shadow):
             self.shadow = await self._load(shadow)
+
+    def _is_stale(self, version: Version) -> bool:
+        """Whether it has forgotten somebody since it was read."""
+        return self.forgot.get(str(version.id)) != version.forgot_at
 
     async def _load(self, version: Version) -> LearntTriager | None:
         """`None` where it cannot be used: a broken version must not take the working one down."""
         name = str(version.id)
-        if self.shadow is not None and self.shadow.version == name:
+        if self.shadow is not None and self.shadow.version == name and not self._is_stale(version):
             return self.shadow
         try:
             triager = await asyncio.to_thread(self._read, version)
@@ -80,6 +87,7 @@ class Triage(Watching):
             self.broken.add(name)
             return None
         self.broken.discard(name)
+        self.forgot[name] = version.forgot_at
         log.info("triage version taken up", version=name, state=version.state)
         return triager
 

@@ -1,7 +1,7 @@
 """Trained artefacts under one URL: a folder, or whatever fsspec speaks (`s3://bucket/eservice`, `gs://…`).
 
-An artefact is a folder of files under a name that is never used again. Replicas share no disk: what does not
-lie on this machine is copied here once.
+An artefact is a folder of files under a name that is never used again; it changes only where it has to forget
+somebody. Replicas share no disk: what does not lie on this machine is copied here once.
 """
 
 import tempfile
@@ -30,6 +30,24 @@ class Artefacts:
         self._files.makedirs(target)
         for file in sorted(folder.iterdir()):
             self._files.put_file(str(file), f"{target}/{file.name}")
+
+    def replace(self, name: str, folder: Path) -> None:
+        """Put these files in place of the artefact's; who reads one meanwhile reads the old or the new."""
+        target = self._place(name)
+        for file in sorted(folder.iterdir()):
+            self._files.put_file(str(file), f"{target}/{file.name}.new")
+            self._files.mv(f"{target}/{file.name}.new", f"{target}/{file.name}")
+
+    def remove(self, name: str) -> None:
+        self._files.rm(self._place(name), recursive=True)
+
+    def names(self, folder: str) -> list[str]:
+        """Artefacts right below `folder`, also those that no row knows of."""
+        place = self._place(folder)
+        if not self._files.exists(place):
+            return []
+        found = self._files.ls(place, detail=True)
+        return sorted(f"{folder}/{Path(each['name']).name}" for each in found if each["type"] == "directory")
 
     def exists(self, name: str) -> bool:
         return bool(self._files.exists(self._place(name)))

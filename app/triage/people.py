@@ -2,8 +2,11 @@
 
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from app.db import Connection
 from app.holdings import Counts, Holdings, Part
+from app.jobs import service as jobs
 
 DECISIONS = Part(
     "triage-decisions",
@@ -24,8 +27,17 @@ CORRECTIONS = Part(
 )
 
 
+FORGET = "triage_forget"
+
+
+class Forgetting(BaseModel):
+    """Payload of `triage_forget`."""
+
+    person_id: UUID
+
+
 async def _forget(conn: Connection, person: UUID) -> Counts:
-    """Labels stay for the figures; an example without its text teaches nothing."""
+    """Labels stay for the figures; an example without its text teaches nothing. Artefacts follow by a job."""
     examples = await conn.fetch(
         """
         DELETE FROM triage_examples e USING tickets t
@@ -40,6 +52,8 @@ async def _forget(conn: Connection, person: UUID) -> Counts:
         """,
         person,
     )
+    payload = Forgetting(person_id=person).model_dump(mode="json")
+    await jobs.enqueue(conn, FORGET, payload, dedupe_key=str(person))
     return {"triage_examples": len(examples), "triage_projections": len(projections)}
 
 

@@ -8,7 +8,8 @@ from app.db import Connection
 from app.triage.schemas import Corrected, Correction, Day, Said, Seen, State, Trained, Version
 
 COLUMNS = """
-    id, state, artefact, data, data_fingerprint, figures, comparison, promoted_at, promoted_by, created_at
+    id, state, artefact, data, data_fingerprint, figures, comparison, promoted_at, promoted_by, created_at,
+    forgot_at
 """
 
 
@@ -183,6 +184,26 @@ async def correct(conn: Connection, ticket_id: UUID, by: str, change: Correction
         change.priority,
         change.sentiment,
         by,
+    )
+
+
+async def hold_examples(conn: Connection, ticket_ids: Sequence[UUID]) -> int:
+    """How many of them there are; those are not deleted before this transaction ends."""
+    rows = await conn.fetch(
+        "SELECT 1 FROM triage_examples WHERE ticket_id = ANY ($1) FOR KEY SHARE", list(ticket_ids)
+    )
+    return len(rows)
+
+
+async def tickets_of(conn: Connection, person: UUID) -> list[UUID]:
+    rows = await conn.fetch("SELECT id FROM tickets WHERE customer_id = $1", person)
+    return [row["id"] for row in rows]
+
+
+async def set_forgot(conn: Connection, artefacts: Sequence[str]) -> None:
+    """Say that these are to be read anew."""
+    await conn.execute(
+        "UPDATE triage_versions SET forgot_at = clock_timestamp() WHERE artefact = ANY ($1)", list(artefacts)
     )
 
 

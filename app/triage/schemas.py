@@ -52,6 +52,7 @@ class Version(BaseModel):
     promoted_at: datetime | None
     promoted_by: str | None
     created_at: datetime
+    forgot_at: datetime | None = Field(None, description="when an erasure last took vectors out of it")
 
 
 class Versions(BaseModel):

@@ -37,6 +37,10 @@ class NothingBefore(Conflict):
     """No version was active before this one."""
 
 
+class ExampleGone(Conflict):
+    """Somebody whose tickets were learnt from was erased meanwhile: train again."""
+
+
 class IsActive(Conflict):
     """This version is active already."""
 
@@ -165,6 +169,15 @@ async def correct(conn: Connection, ticket_id: UUID, by: str, change: Correction
     """A person's word on a ticket is an example to learn from, in the transaction of their change."""
     if change != Correction():
         await repository.correct(conn, ticket_id, by, change)
+
+
+async def hold_examples(conn: Connection, ticket_ids: Sequence[UUID]) -> None:
+    """That these examples are still there, and stay until this transaction ends: `ExampleGone` where not.
+
+    An erasure that takes one of them along waits, and then finds the version that was learnt from it.
+    """
+    if await repository.hold_examples(conn, ticket_ids) < len(ticket_ids):
+        raise ExampleGone
 
 
 async def corrections(conn: Connection) -> list[Corrected]:

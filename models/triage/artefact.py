@@ -1,10 +1,11 @@
 """A trained triage model as files: numbers in `weights.npz`, all else in `model.json`. Never pickle."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from models.triage.judge import Judge, untaught
 from models.triage.linear import Classifier, Head, Known, Mix, Names
 from models.triage.neighbours import Neighbours
 from models.triage.network import Network
+from models.triage.origins import Origins
 from models.triage.protocol import PRIORITIES, SENTIMENTS, Label
 from models.triage.words import Words
 
@@ -25,6 +27,7 @@ HEADS = 5
 CANDIDATES = 5
 DIRECTIONS = 12
 NETWORK = tuple(each.name for each in fields(Network))
+ORIGINS = tuple(each.name for each in fields(Origins))
 
 
 class ArtefactError(ValueError):
@@ -100,6 +103,7 @@ class TriageModel:
             neighbour_vectors=c.neighbours.vectors,
             neighbour_target=c.neighbours.target,
             **{f"network_{name}": getattr(c.network, name) for name in NETWORK},
+            **{f"origin_{name}": getattr(c.origins, name) for name in ORIGINS},
             names=c.names.vectors,
             known=c.known.coefficients,
             queue_of=self.queue_of,
@@ -122,6 +126,11 @@ class TriageModel:
             "sentiment": _about(self.sentiment),
         }
         (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+
+    def without(self, tickets: Collection[UUID]) -> "TriageModel | None":
+        """What is left where these tickets are forgotten; `None` where it remembers none of them."""
+        classifier = self.classifier.without(tickets)
+        return replace(self, classifier=classifier) if classifier else None
 
     @classmethod
     def load(cls, folder: Path) -> "TriageModel":
@@ -149,6 +158,7 @@ class TriageModel:
             mix=Mix((*about["mix"], 0.0)[:HEADS]),
             known=Known(weights["known"], about["known_intercept"]),
             threshold=about["threshold"],
+            origins=_origins(weights, len(about["terms"])),
         )
         return cls(
             about["version"],
@@ -160,6 +170,12 @@ class TriageModel:
             _judge("priority", PRIORITIES, about, weights),
             _judge("sentiment", SENTIMENTS, about, weights),
         )
+
+
+def _origins(weights: Mapping[str, NDArray[Any]], terms: int) -> Origins:
+    if f"origin_{ORIGINS[0]}" not in weights:  # written before origins were kept
+        return Origins.unknown(len(weights["neighbour_vectors"]), terms)
+    return Origins(**{name: weights[f"origin_{name}"] for name in ORIGINS})
 
 
 def _arrays(judge: Judge, name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from models.triage import network
 from models.triage.figures import calibration_error
 from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, Names, softmax, traits
 from models.triage.neighbours import Neighbours
+from models.triage.origins import Origins
 from models.triage.words import Words
 
 FALSE_ALARMS = 0.02
@@ -52,6 +54,8 @@ class Examples:
     labels: NDArray[np.str_]
     names: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Vectors of the labels' own names, where they are known."""
+    tickets: Sequence[UUID | None] = ()
+    """Which tickets of the desk they are, where they are any: a model must be able to forget those."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -62,6 +66,7 @@ class Examples:
             texts=[self.texts[i] for i in index],
             vectors=self.vectors[index],
             labels=self.labels[index],
+            tickets=[self.tickets[i] for i in index] if self.tickets else (),
         )
 
 
@@ -86,7 +91,9 @@ def fit(examples: Examples) -> Fitted:
     mix = _calibrate(held)
     logits = mix(held.familiar)
     known, threshold = _learn_confidence(logits, mix(held.strange))
-    classifier = replace(_fit_heads(inside, labels, held.vector_c), mix=mix, known=known, threshold=threshold)
+    heads = _fit_heads(inside, labels, held.vector_c)
+    origins = Origins.of(inside.tickets or [None] * len(inside), inside.texts, heads.words)
+    classifier = replace(heads, mix=mix, known=known, threshold=threshold, origins=origins)
     return Fitted(classifier, _figures(logits, held.target))
 
 
@@ -223,6 +230,7 @@ def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) ->
         mix=Mix((1.0, 1.0, 0.0, 0.0, 0.0)),
         known=Known(np.zeros(3, dtype=np.float32), 0.0),
         threshold=0.0,
+        origins=Origins.unknown(len(examples), len(words)),
     )
 
 

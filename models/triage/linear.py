@@ -1,8 +1,9 @@
 """A classifier's heads and their calibrated mix: two linear ones, neighbours, a network, labels' names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from models.embedding.protocol import Vectors
 from models.triage.neighbours import Neighbours
 from models.triage.network import Network
+from models.triage.origins import Origins
 from models.triage.words import SparseRow, Words
 
 Logits: TypeAlias = NDArray[np.float32]
@@ -92,6 +94,7 @@ class Classifier:
     known: Known
     threshold: float
     """Of `confidence`: below it the label is not to be trusted. Learnt from the training file alone."""
+    origins: Origins
 
     def logits(self, texts: Sequence[str], vectors: Vectors) -> Logits:
         return self.mix(self.heads(texts, vectors))
@@ -105,6 +108,23 @@ class Classifier:
             self.neighbours.logits(vectors),
             self.network.logits(vectors),
             self.names.logits(vectors),
+        )
+
+    def without(self, tickets: Collection[UUID]) -> "Classifier | None":
+        """What is left where these tickets are forgotten; `None` where it remembers none of them.
+
+        Their vectors go, and the terms that nobody else's text has. Weights, learnt from all examples
+        together, stay.
+        """
+        kept = self.origins.kept(tickets)
+        if kept.all():
+            return None
+        left = self.origins.only(kept)
+        return replace(
+            self,
+            words=self.words.without(left.orphaned()),
+            neighbours=self.neighbours.only(kept),
+            origins=left,
         )
 
     def probabilities(self, logits: Logits) -> Probabilities:

@@ -4,7 +4,7 @@ Beside a linear head this sees what lies in small clusters, and a handful of exa
 once. As a share of votes it cannot tell a strange text from a familiar one: that is left to the other heads.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,12 @@ class Neighbours:
         parts = [self._block(vectors[i : i + BLOCK]) for i in range(0, len(vectors), BLOCK)]
         return np.concatenate(parts) if parts else np.empty((0, self.count), dtype=np.float32)
 
+    def only(self, kept: NDArray[np.bool_]) -> "Neighbours":
+        return replace(self, vectors=self.vectors[kept], target=self.target[kept])
+
     def _block(self, vectors: Vectors) -> NDArray[np.float32]:
+        if not len(self.vectors):  # all of them were forgotten
+            return np.zeros((len(vectors), self.count), dtype=np.float32)
         likeness = vectors @ self.vectors.astype(np.float32).T
         k = min(NEAREST, likeness.shape[1])
         nearest = np.argpartition(-likeness, k - 1, axis=1)[:, :k]

@@ -51,6 +51,11 @@ class Words:
         idf = [math.log((1 + len(texts)) / (1 + count)) + 1 for _, count in kept]
         return cls([term for term, _ in kept], np.array(idf, dtype=np.float32), len(words))
 
+    def without(self, gone: NDArray[np.bool_]) -> "Words":
+        """These terms are not known any more, and not written down; the others keep their positions."""
+        kept = ["" if lost else term for term, lost in zip(self.terms, gone, strict=True)]
+        return Words(kept, self.idf, self.word_count)
+
     def __len__(self) -> int:
         return len(self.terms)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from models.triage.protocol import PRIORITIES, SENTIMENTS, Priority, Sentiment
 from models.triage.text import Ticket
@@ -23,6 +24,8 @@ class Example:
     queue: str | None = None
     priority: Priority | None = None
     sentiment: Sentiment | None = None
+    ticket_id: UUID | None = None
+    """Of a ticket of the desk; files have none."""
 
 
 def read(file: Path) -> list[Example]:

@@ -59,7 +59,8 @@ class Learner:
         """
         labels = [each.label for each in examples]
         texts = [each.ticket.text for each in examples]
-        fitted = fit(Examples(texts, vectors, np.array(labels), self._names(labels)))
+        tickets = [each.ticket_id for each in examples]
+        fitted = fit(Examples(texts, vectors, np.array(labels), self._names(labels), tickets))
         queues, queue_of = queue_shares(labels, [each.queue for each in examples], fitted.classifier.labels)
         model = TriageModel(
             version=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{fingerprint(examples)[:8]}",

@@ -76,7 +76,12 @@ def _example(correction: Corrected, subject: str, body: str) -> Example:
     priority = next((each for each in PRIORITIES if each == correction.priority), None)
     sentiment = next((each for each in SENTIMENTS if each == correction.sentiment), None)
     return Example(
-        Ticket(subject, body), correction.label or UNLABELLED, correction.queue, priority, sentiment
+        Ticket(subject, body),
+        correction.label or UNLABELLED,
+        correction.queue,
+        priority,
+        sentiment,
+        correction.ticket_id,
     )
 
 

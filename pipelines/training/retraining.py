@@ -59,12 +59,19 @@ async def retrain(dsn: str, artefacts: Artefacts, learner: Learner, *, promote: 
             comparison=comparison,
             label_counts=label_counts(examples),
         )
-        version = await _register(pool, trained, promote=promote)
+        try:
+            version = await _register(pool, trained, corrected, promote=promote)
+        except versions.ExampleGone:
+            artefacts.remove(trained.artefact)
+            raise
     return registry.summary(version, model, time.monotonic() - started)
 
 
-async def _register(pool: db.Pool, trained: Trained, *, promote: bool) -> Version:
+async def _register(
+    pool: db.Pool, trained: Trained, corrected: Sequence[tuple[Corrected, Example]], *, promote: bool
+) -> Version:
     async with db.transaction(pool) as conn:
+        await versions.hold_examples(conn, [each.ticket_id for each, _ in corrected])
         version = await versions.register(conn, trained)
         version = await versions.cast_shadow(conn, None, version.id)
         if promote and trained.comparison and trained.comparison.is_win:

@@ -35,6 +35,7 @@ TROUBLES = (
     BadExamples,
     NotEnoughExamples,
     NothingNew,
+    versions.ExampleGone,
     registry.TrainingRuns,
     ArtefactError,
     ModelNotFound,

@@ -26,9 +26,11 @@ from app.privacy import erasing
 from app.routing import jobs as routing
 from app.sla import jobs as sla
 from app.tickets import jobs as tickets
+from app.triage import forgetting
 from config.embedded.stores import Addresses
 from config.profile import EventSettings, JobSettings
 from deployments.operations import backup
+from models.artefacts import Artefacts
 from models.llm.catalogue import Catalogue
 from models.prompts.tokens import EstimatedCounter
 from models.triage.protocol import Triage, Triager
@@ -90,6 +92,7 @@ async def worker(loop: Loop, redis_url: str) -> AsyncIterator[None]:  # noqa: F8
         **tickets.handlers(),
         **resealing.handlers(pool),
         **erasing.handlers(pool, loop),
+        **forgetting.handlers(pool, Artefacts("memory://triage")),
         **cases.handlers(pool, loop, first_line=0.7),
     }
     stop = asyncio.Event()

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from app import db
+from app.auth.schemas import Identity
 from app.db import Connection
 from app.triage import service as versions
 from app.triage.schemas import Trained
@@ -58,9 +59,10 @@ async def first_version(
     return model
 
 
-async def correct(conn: Connection, browser: Browser, examples: Sequence[Example]) -> None:
-    """Customers open these tickets, an agent says what they are about."""
-    customer, agent = browser(await factories.person(conn)), browser(await factories.agent(conn, "help"))
+async def correct(conn: Connection, browser: Browser, examples: Sequence[Example]) -> Identity:
+    """A customer, who is answered, opens these tickets, an agent says what they are about."""
+    who = await factories.person(conn)
+    customer, agent = browser(who), browser(await factories.agent(conn, "help"))
     for each in examples:
         draft: dict[str, Any] = {"subject": each.ticket.text[:300], "body": each.ticket.text}
         made = await customer.post("/api/v1/tickets", json=draft)
@@ -68,6 +70,7 @@ async def correct(conn: Connection, browser: Browser, examples: Sequence[Example
         path = f"/api/v1/tickets/{made.json()['id']}"
         changed = await agent.patch(path, json={"intent": each.label}, headers={"If-Match": "*"})
         assert changed.status_code == 200, changed.text
+    return who
 
 
 def accuracy(model: TriageModel, examples: Sequence[Example], vectors: Vectors) -> float:
