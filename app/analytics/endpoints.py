@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from app import db
 from app.analytics import service, spreadsheets
@@ -24,6 +23,7 @@ from app.analytics.service import (
 )
 from app.auth.access import SignedIn
 from app.errors import Forbidden, Invalid, Unauthorised, Unavailable, documented
+from app.moments import Moment
 from app.state import Current, Transaction
 from app.tickets.schemas import IntentName, QueueName
 
@@ -47,7 +47,7 @@ Last: TypeAlias = Annotated[
 ]
 Zone: TypeAlias = Annotated[str, Query(max_length=64, description="an IANA time zone; its days count")]
 KnownAt: TypeAlias = Annotated[
-    AwareDatetime | None, Query(description="count as it was known then, instead of as it is known now")
+    Moment | None, Query(description="count as it was known then, instead of as it is known now")
 ]
 Language: TypeAlias = Annotated[str | None, Query(min_length=2, max_length=10, pattern="^[a-zA-Z-]+$")]
 Format: TypeAlias = Annotated[

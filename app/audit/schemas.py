@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from app.moments import Moment
 
 Action: TypeAlias = Literal["created", "changed", "deleted", "emptied", "read", "dropped"]
 
@@ -20,8 +22,8 @@ class Filters(BaseModel):
     object_id: str | None = Field(None, max_length=400)
     action: Action | None = None
     cause: str | None = Field(None, max_length=200, description="`request:` and its X-Request-ID, or `job:…`")
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = Field(None, description="before this moment")
+    since: Moment | None = None
+    until: Moment | None = Field(None, description="before this moment")
 
 
 class Change(BaseModel):

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from app.auth.scopes import Scope
+from app.moments import Moment
 
 Role: TypeAlias = Literal["customer", "agent", "supervisor", "admin"]
 STAFF: frozenset[Role] = frozenset({"agent", "supervisor", "admin"})
@@ -97,7 +98,7 @@ class PasswordChange(Request):
 class ApiKeyDraft(Request):
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$")]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
-    expires_at: AwareDatetime | None = Field(None, description="null: it lasts until it is revoked")
+    expires_at: Moment | None = Field(None, description="null: it lasts until it is revoked")
 
 
 class ApiKey(BaseModel):

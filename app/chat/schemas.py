@@ -1,14 +1,16 @@
 """Conversations on the wire."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from app.tickets.schemas import STORABLE, Subject
+
 
 class ConversationIn(BaseModel):
-    title: str = Field("", max_length=200)
+    title: Annotated[str, Field(max_length=200), STORABLE] = ""
 
 
 class Conversation(BaseModel):
@@ -25,7 +27,7 @@ class Conversations(BaseModel):
 
 
 class MessageIn(BaseModel):
-    content: str = Field(min_length=1, max_length=8000, pattern=r"\S")
+    content: Annotated[str, Field(min_length=1, max_length=8000, pattern=r"\S"), STORABLE]
 
 
 class Citation(BaseModel):
@@ -55,11 +57,11 @@ class Messages(BaseModel):
 class FeedbackIn(BaseModel):
     message_id: UUID
     helpful: bool
-    comment: str = Field("", max_length=2000)
+    comment: Annotated[str, Field(max_length=2000), STORABLE] = ""
 
 
 class HandoffIn(BaseModel):
-    subject: str | None = Field(None, min_length=1, max_length=300, description="default: the first question")
+    subject: Subject | None = Field(None, description="default: the first question")
 
 
 class ConversationJob(BaseModel):

@@ -227,10 +227,10 @@ async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, s
     if conversation.ticket_id:
         return await tickets.get(conn, who, conversation.ticket_id)
     said = await _shown(conn, who, await repository.last_messages(conn, conversation_id, 50))
-    asked = [message.content for message in said if message.author == "customer"]
+    asked = [_plain(message.content) for message in said if message.author == "customer"]
     if not asked:
         raise NothingAsked
-    body = "\n\n".join(f"{message.author}: {message.content}" for message in said)
+    body = _plain("\n\n".join(f"{message.author}: {message.content}" for message in said))
     ticket_id = await repository.next_id(conn)
     await ledger.handed_over(conn, conversation_id, ticket_id)
     draft = TicketDraft(subject=subject or asked[0][:200], body=body[-20_000:])
@@ -239,6 +239,11 @@ async def hand_over(conn: db.Connection, who: Identity, conversation_id: UUID, s
     data = {"ticket_id": str(ticket.id)}
     await events.publish(conn, "conversation", conversation_id, "handed_over", tickets.actor(who), data)
     return ticket
+
+
+def _plain(text: str) -> str:
+    """As a ticket takes it, also what was said while conversations still took NUL characters."""
+    return text.replace("\x00", "").strip() or "?"
 
 
 async def settle_silent(conn: db.Connection, now: datetime | None = None) -> bool:

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 import httpx
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.moments import Moment
 from app.webhooks.event_types import unknown
 
 DAY_S = 86_400
@@ -86,7 +87,7 @@ class SecretRotation(Request):
 
 
 class ReplaySince(Request):
-    since: AwareDatetime = Field(description="events from then on, as far as they are kept (three months)")
+    since: Moment = Field(description="events from then on, as far as they are kept (three months)")
     delivered: bool = Field(False, description="also those that the endpoint took")
 
 
