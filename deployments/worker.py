@@ -6,6 +6,7 @@ from typing import Any
 from ray import serve
 from ray.serve.config import AutoscalingContext
 from ray.serve.handle import DeploymentHandle
+from redis.asyncio import Redis
 
 from app import db, figures, resealing
 from app.analytics import jobs as analytics
@@ -16,6 +17,7 @@ from app.events.sinks.invalidator import Invalidator
 from app.jobs import housekeeping
 from app.jobs import service as jobs
 from app.jobs.runner import Runner
+from app.jobs.schemas import Handler
 from app.knowledge import jobs as knowledge
 from app.routing import jobs as routing
 from app.sla import jobs as sla
@@ -26,6 +28,7 @@ from app.usage.budgets import Book
 from app.webhooks import jobs as webhooks
 from app.webhooks.fan_out import FanOut
 from config import environment
+from config.environment import Environment
 from config.profile import Profile
 from deployments import composition, observation
 from deployments.providers import Providers
@@ -60,8 +63,31 @@ class Worker:
         asker = Asker(self.chat_models, deadline_s=settings.asking.deadline_s)
         questions = Questions(self.pool, book, asker, settings.asking)
         self.background = [*watching, asyncio.create_task(book.run())]
-        handlers = {
-            **routing.handlers(self.pool, triager, questions, least=settings.abstain_below),
+        handlers = self._handlers(profile, env, near, triager, questions)
+        self.deliverer = composition.webhook_deliverer(profile, self.pool)
+        outside = self.deliverer.handlers()
+        self.stop = asyncio.Event()
+        runners = (
+            Runner(self.pool, handlers, profile.jobs, webhooks.LANE.others),
+            Runner(self.pool, outside, webhooks.pace(profile), webhooks.LANE),
+        )
+        sealer = Sealer(self.pool, profile.audit)
+        parts = (*runners, *self._relays(profile, env, redis), sealer)
+        self.run = [asyncio.create_task(part.run(self.stop)) for part in parts]
+        kinds = [*handlers, *outside]
+        self.run.append(asyncio.create_task(figures.keep(self.pool, kinds, self.stop)))
+
+    def _handlers(
+        self,
+        profile: Profile,
+        env: Environment,
+        near: RemoteEmbedder,
+        triager: RemoteTriager,
+        questions: Questions,
+    ) -> dict[str, Handler]:
+        """Every kind of job but what waits for other people's servers."""
+        return {
+            **routing.handlers(self.pool, triager, questions, least=profile.triage.abstain_below),
             **chat.handlers(self.pool, triager),
             **sla.handlers(),
             **tickets.handlers(),
@@ -75,23 +101,10 @@ class Worker:
             **self.retraining.handlers(),
             **webhooks.housekeeping(profile.webhooks),
         }
-        self.deliverer = composition.webhook_deliverer(profile, self.pool)
-        outside = self.deliverer.handlers()
-        sinks = [
-            composition.sink(profile, env),
-            Invalidator(redis),
-            FanOut(self.pool, profile.webhooks),
-        ]
-        relays = [Relay(self.pool, sink, profile.events) for sink in sinks]
-        sealer = Sealer(self.pool, profile.audit)
-        self.stop = asyncio.Event()
-        runners = (
-            Runner(self.pool, handlers, profile.jobs, webhooks.LANE.others),
-            Runner(self.pool, outside, webhooks.pace(profile), webhooks.LANE),
-        )
-        self.run = [asyncio.create_task(part.run(self.stop)) for part in (*runners, *relays, sealer)]
-        kinds = [*handlers, *outside]
-        self.run.append(asyncio.create_task(figures.keep(self.pool, kinds, self.stop)))
+
+    def _relays(self, profile: Profile, env: Environment, redis: Redis) -> list[Relay]:
+        sinks = (composition.sink(profile, env), Invalidator(redis), FanOut(self.pool, profile.webhooks))
+        return [Relay(self.pool, sink, profile.events) for sink in sinks]
 
     def check_health(self) -> None:
         """Raises when a part has ended, so that Serve replaces this replica."""

@@ -5,7 +5,7 @@ import secrets
 from datetime import UTC, datetime
 from uuid import UUID
 
-from app.auth import repository
+from app.auth import keys_repository as repository
 from app.auth.schemas import ApiKey, ApiKeyDraft, ApiKeyMade, Identity
 from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorised
@@ -47,10 +47,10 @@ async def make(conn: Connection, who: Identity, draft: ApiKeyDraft) -> ApiKeyMad
         raise KeysMakeNoKeys
     if draft.expires_at and draft.expires_at <= datetime.now(UTC):
         raise ExpiryPassed
-    if await repository.live_keys(conn, who.id) >= MOST_KEYS:
+    if await repository.live(conn, who.id) >= MOST_KEYS:
         raise TooManyApiKeys
     key = PREFIX + secrets.token_urlsafe(32)
-    made = await repository.add_key(conn, who.id, draft, key_hash(key), key[:SHOWN])
+    made = await repository.add(conn, who.id, draft, key_hash(key), key[:SHOWN])
     await events.publish(conn, "api_key", made.id, "created", f"user:{who.id}", {"scopes": [*made.scopes]})
     return ApiKeyMade(**made.model_dump(), key=key)
 
@@ -61,7 +61,7 @@ async def page(
     """Newest first, also those revoked. Administrators may look at anybody's."""
     if user_id not in {None, who.id} and who.role != "admin":
         raise Forbidden
-    found = await repository.keys(conn, user_id or who.id, before, limit + 1)
+    found = await repository.page(conn, user_id or who.id, before, limit + 1)
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 
 
@@ -70,6 +70,6 @@ async def revoke(conn: Connection, who: Identity, key_id: UUID) -> None:
     if who.key_id:
         raise KeysMakeNoKeys
     owner = None if who.role == "admin" else who.id
-    if not await repository.revoke_key(conn, key_id, owner):
+    if not await repository.revoke(conn, key_id, owner):
         raise ApiKeyNotFound
     await events.publish(conn, "api_key", key_id, "revoked", f"user:{who.id}", {})

@@ -1,18 +1,16 @@
-"""Every SQL statement that touches users, refresh tokens, API keys and identities from elsewhere."""
+"""Every SQL statement that touches users, their teams and identities from elsewhere."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from app.auth import sealed
-from app.auth.schemas import Account, ApiKey, ApiKeyDraft, Role, User, UserDraft
+from app.auth.schemas import Account, Role, User, UserDraft
 from app.db import Connection
 from app.vault import service as vault
 from app.vault.service import open_rows
 
-KEY = "id, user_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, created_at"
 ADMINS_LOCK = 0x61_646D_696E  # "admin": who counts administrators waits for who changes them
 COLUMNS = "id, email, name, role::text, password_hash, active, created_at"
 
@@ -101,17 +99,6 @@ async def set_email_hash(conn: Connection, user_id: UUID, email: str) -> None:
     await conn.execute("UPDATE users SET email_hash = $2 WHERE id = $1", user_id, digest)
 
 
-async def forget(conn: Connection, user_id: UUID) -> None:
-    """What is left of somebody who was erased: nobody can sign in as them, or look for their address."""
-    await conn.execute(
-        """
-        UPDATE users SET email_hash = NULL, password_hash = NULL, active = false WHERE id = $1
-        """,
-        user_id,
-    )
-    await conn.execute("DELETE FROM federated_identities WHERE user_id = $1", user_id)
-
-
 async def role_and_teams(conn: Connection, user_id: UUID) -> tuple[Role, list[str]] | None:
     """`None` for somebody who is not there or was switched off."""
     row = await conn.fetchrow(
@@ -162,61 +149,6 @@ async def set_password(conn: Connection, user_id: UUID, password_hash: str) -> N
     await conn.execute("UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
 
 
-async def open_family(conn: Connection, user: User) -> UUID | None:
-    """`None` where they were disabled, or got another password, since their identity was established."""
-    family_id: UUID | None = await conn.fetchval(
-        """
-        INSERT INTO refresh_families (user_id)
-        SELECT id FROM users WHERE id = $1 AND active AND password_hash IS NOT DISTINCT FROM $2 FOR SHARE
-        RETURNING id
-        """,
-        user.id,
-        user.password_hash,
-    )
-    return family_id
-
-
-async def add_refresh(conn: Connection, token_hash: bytes, family_id: UUID, expires_at: datetime) -> None:
-    await conn.execute(
-        "INSERT INTO refresh_tokens (token_hash, family_id, expires_at) VALUES ($1, $2, $3)",
-        token_hash,
-        family_id,
-        expires_at,
-    )
-
-
-async def family_of(conn: Connection, token_hash: bytes) -> tuple[UUID, UUID, bool, bool] | None:
-    """(family, user, still usable, already used), the family locked: two refreshes at once take turns."""
-    row = await conn.fetchrow(
-        """
-        SELECT f.id, f.user_id, f.revoked_at IS NULL AND t.expires_at > now() AS live,
-               t.used_at IS NOT NULL AS used
-          FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family_id
-         WHERE t.token_hash = $1
-           FOR UPDATE
-        """,
-        token_hash,
-    )
-    return (row["id"], row["user_id"], row["live"], row["used"]) if row else None
-
-
-async def mark_used(conn: Connection, token_hash: bytes) -> None:
-    await conn.execute("UPDATE refresh_tokens SET used_at = now() WHERE token_hash = $1", token_hash)
-
-
-async def revoke_family(conn: Connection, family_id: UUID) -> None:
-    await conn.execute(
-        "UPDATE refresh_families SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", family_id
-    )
-
-
-async def revoke_families(conn: Connection, user_id: UUID) -> None:
-    """End every login of this user."""
-    await conn.execute(
-        "UPDATE refresh_families SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL", user_id
-    )
-
-
 async def add_user(conn: Connection, draft: UserDraft, password_hash: str | None) -> User | None:
     """`None` where the address is taken."""
     if await user_by_email(conn, draft.email):
@@ -260,93 +192,6 @@ async def is_last_admin(conn: Connection, user_id: UUID) -> bool:
         user_id,
     )
     return last
-
-
-async def add_key(
-    conn: Connection, user_id: UUID, draft: ApiKeyDraft, key_hash: bytes, prefix: str
-) -> ApiKey:
-    row = await conn.fetchrow(
-        f"""
-        INSERT INTO api_keys (user_id, name, prefix, key_hash, scopes, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        RETURNING {KEY}
-        """,  # noqa: S608
-        user_id,
-        draft.name,
-        prefix,
-        key_hash,
-        sorted(set(draft.scopes)),
-        draft.expires_at,
-    )
-    assert row  # noqa: S101
-    return ApiKey(**row)
-
-
-async def live_keys(conn: Connection, user_id: UUID) -> int:
-    """How many keys of this user work now; the user is locked, so that two at once do not both fit."""
-    await conn.execute("SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
-    count: int = await conn.fetchval(
-        """
-        SELECT count(*) FROM api_keys
-         WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-        """,
-        user_id,
-    )
-    return count
-
-
-async def keys(conn: Connection, user_id: UUID, before: UUID | None, limit: int) -> list[ApiKey]:
-    rows = await conn.fetch(
-        f"""
-        SELECT {KEY} FROM api_keys
-         WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2)
-         ORDER BY id DESC LIMIT $3
-        """,  # noqa: S608
-        user_id,
-        before,
-        limit,
-    )
-    return [ApiKey(**row) for row in rows]
-
-
-async def account_of_key(conn: Connection, key_hash: bytes) -> tuple[Account, UUID, frozenset[str]] | None:
-    """Whose key it is, its id and scopes, where key and owner are good; its use is noted to the minute."""
-    row = await conn.fetchrow(
-        """
-        SELECT u.id, u.role::text, u.active, k.id AS key_id, k.scopes,
-               coalesce(k.last_used_at < now() - interval '1 minute', true) AS stale
-          FROM api_keys k JOIN users u ON u.id = k.user_id
-         WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND u.active
-           AND (k.expires_at IS NULL OR k.expires_at > now())
-        """,
-        key_hash,
-    )
-    if row is None:
-        return None
-    fields = dict(row)
-    key_id, scopes, stale = fields.pop("key_id"), fields.pop("scopes"), fields.pop("stale")
-    if stale:
-        await conn.execute("UPDATE api_keys SET last_used_at = now() WHERE id = $1", key_id)
-    return Account(**fields), key_id, frozenset(scopes)
-
-
-async def revoke_key(conn: Connection, key_id: UUID, owner: UUID | None) -> bool:
-    """Whether there is such a key, of `owner` where one is given; revoking it again changes nothing."""
-    done = await conn.execute(
-        """
-        UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
-         WHERE id = $1 AND ($2::uuid IS NULL OR user_id = $2)
-        """,
-        key_id,
-        owner,
-    )
-    return done == "UPDATE 1"
-
-
-async def revoke_keys(conn: Connection, user_id: UUID) -> None:
-    await conn.execute(
-        "UPDATE api_keys SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL", user_id
-    )
 
 
 async def user_of_subject(conn: Connection, issuer: str, subject: str) -> User | None:

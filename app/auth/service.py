@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app import attribution, db
-from app.auth import repository
+from app.auth import keys_repository, logins_repository, repository
 from app.auth.api_keys import PREFIX, ApiKeyInvalid, key_hash
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, Role, TokenPair, User
@@ -88,7 +88,7 @@ class Sessions:
         """One indexed statement."""
         if token.startswith(PREFIX):
             async with db.transaction(self._pool) as conn:
-                found = await repository.account_of_key(conn, key_hash(token))
+                found = await keys_repository.account(conn, key_hash(token))
             if found is None:
                 raise ApiKeyInvalid
             owner, key_id, scopes = found
@@ -121,7 +121,7 @@ class Sessions:
         """A new login of somebody whose identity is established."""
         attribution.act(replace(attribution.current(), actor=f"user:{user.id}"))
         async with db.transaction(self._pool) as conn:
-            family_id = await repository.open_family(conn, user)
+            family_id = await logins_repository.begin(conn, user)
             if family_id is None:
                 raise WrongCredentials
             return await self._issue(conn, user, family_id)
@@ -143,7 +143,7 @@ class Sessions:
     async def refresh(self, token: str) -> TokenPair:
         """A new pair for the newest refresh token of a login; an older one revokes the whole login."""
         async with db.transaction(self._pool) as conn:
-            found = await repository.family_of(conn, refresh_hash(token))
+            found = await logins_repository.family_of(conn, refresh_hash(token))
             if found is None:
                 raise RefreshInvalid
             family_id, user_id, live, used = found
@@ -151,22 +151,22 @@ class Sessions:
                 user = await repository.user_by_id(conn, user_id)
                 if not live or user is None or not user.active:
                     raise RefreshInvalid
-                await repository.mark_used(conn, refresh_hash(token))
+                await logins_repository.mark_used(conn, refresh_hash(token))
                 return await self._issue(conn, user, family_id)
-            await repository.revoke_family(conn, family_id)
+            await logins_repository.end(conn, family_id)
         raise RefreshReused
 
     async def sign_out(self, token: str) -> None:
         async with db.transaction(self._pool) as conn:
-            if found := await repository.family_of(conn, refresh_hash(token)):
+            if found := await logins_repository.family_of(conn, refresh_hash(token)):
                 family_id, user_id, *_ = found
                 await db.attribute(conn, replace(attribution.current(), actor=f"user:{user_id}"))
-                await repository.revoke_family(conn, family_id)
+                await logins_repository.end(conn, family_id)
 
     async def _issue(self, conn: db.Connection, user: User, family_id: UUID) -> TokenPair:
         refresh = new_refresh_token()
         expires_at = datetime.now(UTC) + self._refresh_ttl
-        await repository.add_refresh(conn, refresh_hash(refresh), family_id, expires_at)
+        await logins_repository.add_refresh(conn, refresh_hash(refresh), family_id, expires_at)
         access = self.tokens.issue(identity(user))
         return TokenPair(access_token=access, refresh_token=refresh, expires_in=self.tokens.ttl_s)
 
@@ -191,13 +191,6 @@ async def name_of(conn: db.Connection, user_id: UUID) -> str:
     """What they are called; `ERASED` where nobody can say any more."""
     user = await repository.user_by_id(conn, user_id)
     return user.name if user else ERASED
-
-
-async def forget(conn: db.Connection, user_id: UUID) -> None:
-    """What erasing a person means for their account: every login and key ends, nobody finds the address."""
-    await repository.revoke_families(conn, user_id)
-    await repository.revoke_keys(conn, user_id)
-    await repository.forget(conn, user_id)
 
 
 async def known(conn: db.Connection, user_id: UUID) -> Identity | None:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app import db
-from app.auth import repository
+from app.auth import keys_repository, logins_repository, repository
 from app.auth.passwords import Passwords
 from app.auth.schemas import Identity, PasswordChange, UserDraft, UserOut, UserPatch
 from app.auth.service import Sessions, WrongCredentials, ensure_user
@@ -95,9 +95,9 @@ async def change(
         if hashed:
             await repository.set_password(conn, user_id, hashed)
         if hashed or patch.active is False:
-            await repository.revoke_families(conn, user_id)
+            await logins_repository.end_all(conn, user_id)
         if patch.active is False:
-            await repository.revoke_keys(conn, user_id)
+            await keys_repository.revoke_all(conn, user_id)
         data = patch.model_dump(mode="json", include={"role", "active"}, exclude_none=True)
         await events.publish(conn, "user", user_id, "changed", f"user:{who.id}", data)
         return await _read(conn, user_id)
@@ -111,8 +111,8 @@ async def shut_out(conn: db.Connection, who: Identity, user_id: UUID) -> None:
         raise LastAdmin
     if not await repository.change_user(conn, user_id, None, None, active=False):
         raise UserNotFound
-    await repository.revoke_families(conn, user_id)
-    await repository.revoke_keys(conn, user_id)
+    await logins_repository.end_all(conn, user_id)
+    await keys_repository.revoke_all(conn, user_id)
     await events.publish(conn, "user", user_id, "changed", f"user:{who.id}", {"active": False})
 
 
@@ -132,7 +132,7 @@ async def change_password(
     hashed = await sessions.passwords.hash(wish.new.get_secret_value())
     async with db.transaction(pool) as conn:
         await repository.set_password(conn, who.id, hashed)
-        await repository.revoke_families(conn, who.id)
+        await logins_repository.end_all(conn, who.id)
         await events.publish(conn, "user", who.id, "password_changed", f"user:{who.id}", {})
 
 

@@ -6,7 +6,7 @@ from app import db
 from app.jobs.schemas import Effect, Handler, Job
 from app.routing import service
 from app.tickets import desk
-from app.tickets.schemas import BacklogJob, TicketJob
+from app.tickets.schemas import BacklogJob, Ticket, TicketJob
 from app.tickets.service import ASSIGN_BACKLOG, TRIAGE_TICKET
 from app.triage.questions import Questions
 from models.triage.asking import Answer, Option
@@ -22,29 +22,27 @@ def handlers(
     `least` is the share of an LLM's labels that have to have been right for one more to be believed.
     """
 
+    async def ticket_of(job: Job) -> Ticket | None:
+        async with db.transaction(pool) as conn:
+            return await desk.read(conn, TicketJob.model_validate(job.payload).ticket_id)
+
     async def triage_ticket(job: Job, effect: Effect) -> None:
         """No connection is held while the model thinks."""
-        ticket_id = TicketJob.model_validate(job.payload).ticket_id
-        async with db.transaction(pool) as conn:
-            ticket = await desk.read(conn, ticket_id)
-        if ticket is None:
+        if (ticket := await ticket_of(job)) is None:
             return
         triage = await triager.triage(ticket.subject, ticket.body)
         async with effect() as conn:
-            await service.settle(conn, ticket_id, triage, questions.limits if questions else None)
+            await service.settle(conn, ticket.id, triage, questions.limits if questions else None)
 
     async def ask_llm(job: Job, effect: Effect) -> None:
-        ticket_id = TicketJob.model_validate(job.payload).ticket_id
-        async with db.transaction(pool) as conn:
-            ticket = await desk.read(conn, ticket_id)
-        if ticket is None:
+        if (ticket := await ticket_of(job)) is None:
             return
         answer: Answer = Answer("failed")
         options: Sequence[Option] = ()
         if questions is not None:
-            answer, options = await questions.ask(ticket_id, Text(ticket.subject, ticket.body))
+            answer, options = await questions.ask(ticket.id, Text(ticket.subject, ticket.body))
         async with effect() as conn:
-            await service.settle_asked(conn, ticket_id, answer, options, least)
+            await service.settle_asked(conn, ticket.id, answer, options, least)
 
     async def assign_backlog(job: Job, effect: Effect) -> None:
         reason = BacklogJob.model_validate(job.payload)
