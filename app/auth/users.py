@@ -74,7 +74,7 @@ async def appoint(pool: db.Pool, passwords: Passwords, email: str, password: str
         name = known.name if known else email.partition("@")[0]
         user_id = await ensure_user(conn, email, name, "admin", password_hash=hashed)
         await repository.change_user(conn, user_id, None, None, active=True)
-        await repository.revoke_families(conn, user_id)
+        await logins_repository.end_all(conn, user_id)
     return known is None
 
 

@@ -68,4 +68,5 @@ class Origins:
 
     def orphaned(self) -> Mask:
         """Of each term, whether no example has it any more."""
-        return (self.others + np.bincount(self.terms, minlength=len(self.others))) == 0
+        counts = self.others + np.bincount(self.terms, minlength=len(self.others))
+        return np.asarray(counts == 0, dtype=bool)
