@@ -128,7 +128,7 @@ def curve(
     print(f"{len(fresh)} new labels, {of_fresh.mean():.2f} of {len(later)} later tickets")
     points = []
     for count in counts:
-        at = [i for label in fresh for i in [j for j in order if new[0][j].label == label][:count]]
+        at = sorted(i for label in fresh for i in [j for j in order if new[0][j].label == label][:count])
         taught = [*old[0], *(new[0][i] for i in at)]
         model, _ = learner.learn(taught, np.concatenate([old[1], new[1][at]]))
         said = model.predict([each.ticket.text for each in later], later_vectors)

@@ -19,8 +19,9 @@ from models.triage.origins import Origins
 from models.triage.protocol import PRIORITIES, SENTIMENTS, Label
 from models.triage.words import Words
 
-FORMAT, READABLE = 4, frozenset({3, 4})
-"""Format 3 has neither judges nor labels' names: its priorities and sentiments are what the rules say."""
+FORMAT, READABLE = 5, frozenset({3, 4, 5})
+"""Format 3 has neither judges nor labels' names: its priorities and sentiments are what the rules say. Before
+format 5 every neighbour's vote counted the same."""
 
 HEADS = 5
 
@@ -102,6 +103,7 @@ class TriageModel:
             idf=c.words.idf,
             neighbour_vectors=c.neighbours.vectors,
             neighbour_target=c.neighbours.target,
+            neighbour_weights=c.neighbours.weights,
             **{f"network_{name}": getattr(c.network, name) for name in NETWORK},
             **{f"origin_{name}": getattr(c.origins, name) for name in ORIGINS},
             names=c.names.vectors,
@@ -145,13 +147,17 @@ class TriageModel:
                 f"{folder} has format {about.get('format')}, this code reads {FORMAT}: train again"
             )
         no_names = np.zeros((len(about["labels"]), len(weights["directions"])), dtype=np.float32)
+        alike = np.ones(len(weights["neighbour_target"]), dtype=np.float16)
         classifier = Classifier(
             labels=tuple(about["labels"]),
             words=Words(about["terms"], weights["idf"], about["word_count"]),
             vector_head=Head(weights["vector_weight"], weights["vector_bias"]),
             word_head=Head(weights["word_weight"].astype(np.float32), weights["word_bias"]),
             neighbours=Neighbours(
-                weights["neighbour_vectors"], weights["neighbour_target"], len(about["labels"])
+                weights["neighbour_vectors"],
+                weights["neighbour_target"],
+                weights.get("neighbour_weights", alike),
+                len(about["labels"]),
             ),
             network=Network(**{name: weights[f"network_{name}"] for name in NETWORK}),
             names=Names(weights.get("names", no_names)),

@@ -14,17 +14,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from models.embedding.protocol import Vectors
-from models.triage import network
+from models.triage import manners, network
+from models.triage.confidence import learn_confidence
 from models.triage.figures import calibration_error
-from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, Names, softmax, traits
+from models.triage.linear import OUT_OF_SCOPE, Classifier, Head, Known, Logits, Mix, Names, softmax
 from models.triage.neighbours import Neighbours
 from models.triage.origins import Origins
 from models.triage.words import Words
 
-FALSE_ALARMS = 0.02
-"""Share of familiar held-out texts that the threshold may turn away; later texts are a little stranger."""
-
 VECTOR_C = (1.0, 3.0, 10.0, 30.0)
+SCALES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 WORD_C = 10.0
 WORD_ITERATIONS = 60
 """The sparse head is stopped early: 60 iterations are within 0.2 points of convergence and take a third."""
@@ -57,6 +56,9 @@ class Examples:
     tickets: Sequence[UUID | None] = ()
     """Which tickets of the desk they are, where they are any: a model must be able to forget those."""
 
+    given_weights: NDArray[np.float64] | None = None
+    """`None` where all count the same."""
+
     def __len__(self) -> int:
         return len(self.texts)
 
@@ -67,12 +69,26 @@ class Examples:
             vectors=self.vectors[index],
             labels=self.labels[index],
             tickets=[self.tickets[i] for i in index] if self.tickets else (),
+            given_weights=self.weights[index],
         )
+
+    def weighed(self, labels: NDArray[np.str_]) -> "Examples":
+        """With the weights of `manners`: what is labelled as is done now counts most."""
+        target = np.searchsorted(labels, self.labels)
+        return replace(self, given_weights=manners.weights(self.vectors, target, len(labels)))
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How much each one counts, 1 on average over all."""
+        return np.ones(len(self)) if self.given_weights is None else self.given_weights
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A classifier, and how it did on the examples that were held out while it was calibrated."""
+    """A classifier, and how it did on what was held out while it was calibrated.
+
+    Where labels were given in two manners, only what was labelled as is now counts for the figures.
+    """
 
     classifier: Classifier
     figures: dict[str, float]
@@ -87,14 +103,16 @@ def fit(examples: Examples) -> Fitted:
         raise NotEnoughExamples(
             f"{len(inside)} examples with {len(labels)} labels; at least two labels are needed"
         )
+    inside = inside.weighed(labels)
     held = _hold_out(inside, outside, labels)
     mix = _calibrate(held)
     logits = mix(held.familiar)
-    known, threshold = _learn_confidence(logits, mix(held.strange))
+    known, threshold = learn_confidence(logits, mix(held.strange))
     heads = _fit_heads(inside, labels, held.vector_c)
     origins = Origins.of(inside.tickets or [None] * len(inside), inside.texts, heads.words)
     classifier = replace(heads, mix=mix, known=known, threshold=threshold, origins=origins)
-    return Fitted(classifier, _figures(logits, held.target))
+    now = held.weights >= 1
+    return Fitted(classifier, _figures(logits[now], held.target[now]))
 
 
 def _figures(logits: Logits, target: Indices) -> dict[str, float]:
@@ -132,6 +150,7 @@ class HeldOut:
 
     familiar: tuple[Logits, ...]
     target: Indices
+    weights: NDArray[np.float64]
     strange: tuple[Logits, ...]
     vector_c: float
 
@@ -142,13 +161,17 @@ def _hold_out(inside: Examples, outside: Examples, labels: NDArray[np.str_]) -> 
     familiar: list[tuple[Logits, ...]] = []
     strange: list[tuple[Logits, ...]] = []
     target: list[Indices] = []
+    weights: list[NDArray[np.float64]] = []
     for train, held in pairs:
         heads = _fit_heads(inside.take(train), labels, vector_c)
         seen = inside.take(held[np.isin(inside.labels[held], inside.labels[train])])
         familiar.append(heads.heads(seen.texts, seen.vectors))
         strange.append(heads.heads(outside.texts, outside.vectors))
         target.append(np.searchsorted(labels, seen.labels))
-    return HeldOut(_columns(familiar), np.concatenate(target), _columns(strange), vector_c)
+        weights.append(seen.weights)
+    return HeldOut(
+        _columns(familiar), np.concatenate(target), np.concatenate(weights), _columns(strange), vector_c
+    )
 
 
 def _columns(rows: Sequence[tuple[Logits, ...]]) -> tuple[Logits, ...]:
@@ -159,12 +182,12 @@ def _choose_c(inside: Examples, labels: NDArray[np.str_], pairs: list[tuple[Indi
     """The regularisation whose calibrated held-out likelihood is best, by the cheap head."""
     train, held = pairs[0]
     seen = held[np.isin(inside.labels[held], inside.labels[train])]
-    target = np.searchsorted(labels, inside.labels[seen])
+    target, weights = np.searchsorted(labels, inside.labels[seen]), inside.weights[seen]
     losses = {}
     for c in VECTOR_C:
-        head = _fit_vectors(inside.vectors[train], inside.labels[train], labels, c)
+        head = _fit_vectors(inside.take(train), labels, c)
         logits = head.dense(inside.vectors[seen])
-        losses[c] = min(_loss(scale * logits, target) for scale in (0.5, 0.7, 1.0, 1.4, 2.0, 2.8))
+        losses[c] = min(_loss(scale * logits, target, weights) for scale in SCALES)
     return min(losses, key=losses.__getitem__)
 
 
@@ -178,41 +201,14 @@ def _calibrate(held: HeldOut) -> Mix:
 
     def loss(log_weights: NDArray[np.float64]) -> float:
         weights = np.exp(log_weights)
-        return _loss(Mix(tuple(weights.tolist()))(held.familiar), held.target) + decay * float(
-            weights @ weights
-        )
+        mixed = Mix(tuple(weights.tolist()))(held.familiar)
+        return _loss(mixed, held.target, held.weights) + decay * float(weights @ weights)
 
     start = np.log([0.5, 0.5, 0.2, 0.3, 0.1])
     found = minimize(
         loss, start, method="Powell", bounds=[(-6, 3)] * 5, options={"maxfev": 500, "ftol": 1e-4}
     )
     return Mix(tuple(np.exp(found.x).tolist()))
-
-
-def _learn_confidence(familiar: Logits, strange: Logits) -> tuple[Known, float]:
-    """Traits of familiar against strange texts, without strange ones energy alone; and the threshold.
-
-    Where no strange text lies just below the threshold, it moves half-way down to the next one: that costs no
-    recall, and spares familiar texts.
-    """
-    known = _fit_known(traits(familiar), traits(strange))
-    limit = float(np.quantile(known(traits(familiar)), FALSE_ALARMS))
-    caught = [score for score in known(traits(strange)).tolist() if score < limit]
-    return known, (limit + max(caught)) / 2 if caught else limit
-
-
-def _fit_known(familiar: NDArray[np.float32], strange: NDArray[np.float32]) -> Known:
-    if len(strange) < 10:
-        spread = max(float(familiar[:, 1].std()), 1e-3)
-        centre = float(np.quantile(familiar[:, 1], FALSE_ALARMS))
-        return Known(np.array([0, 1 / spread, 0], dtype=np.float32), -centre / spread)
-    x = np.concatenate([familiar, strange])
-    y = np.concatenate([np.ones(len(familiar)), np.zeros(len(strange))])
-    centre, spread = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-3)
-    model = LogisticRegression(C=1.0, class_weight="balanced").fit((x - centre) / spread, y)
-    coefficients = model.coef_[0] / spread
-    intercept = float(model.intercept_[0] - (coefficients * centre).sum())
-    return Known(coefficients.astype(np.float32), intercept)
 
 
 def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) -> Classifier:
@@ -222,10 +218,15 @@ def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) ->
     return Classifier(
         labels=tuple(labels.tolist()),
         words=words,
-        vector_head=_fit_vectors(examples.vectors, examples.labels, labels, vector_c),
+        vector_head=_fit_vectors(examples, labels, vector_c),
         word_head=_fit_words(words, examples, labels),
-        neighbours=Neighbours(examples.vectors.astype(np.float16), target.astype(np.int32), len(labels)),
-        network=network.train(examples.vectors, target, len(labels)),
+        neighbours=Neighbours(
+            examples.vectors.astype(np.float16),
+            target.astype(np.int32),
+            examples.weights.astype(np.float16),
+            len(labels),
+        ),
+        network=network.train(examples.vectors, target, examples.weights, len(labels)),
         names=_names(examples, labels),
         mix=Mix((1.0, 1.0, 0.0, 0.0, 0.0)),
         known=Known(np.zeros(3, dtype=np.float32), 0.0),
@@ -239,9 +240,9 @@ def _names(examples: Examples, labels: NDArray[np.str_]) -> Names:
     return Names(np.stack([examples.names.get(str(label), nothing) for label in labels]))
 
 
-def _fit_vectors(vectors: Vectors, given: NDArray[np.str_], labels: NDArray[np.str_], c: float) -> Head:
+def _fit_vectors(examples: Examples, labels: NDArray[np.str_], c: float) -> Head:
     model = LogisticRegression(C=c, max_iter=300)
-    return head_of(model, vectors, given, labels)
+    return head_of(model, examples.vectors, examples.labels, labels, examples.weights)
 
 
 def _fit_words(words: Words, examples: Examples, labels: NDArray[np.str_]) -> Head:
@@ -250,7 +251,8 @@ def _fit_words(words: Words, examples: Examples, labels: NDArray[np.str_]) -> He
     index = np.concatenate([row.index for row in rows])
     value = np.concatenate([row.value for row in rows])
     matrix = csr_matrix((value, index, bounds), shape=(len(rows), len(words)))
-    return head_of(LogisticRegression(C=WORD_C, max_iter=WORD_ITERATIONS), matrix, examples.labels, labels)
+    model = LogisticRegression(C=WORD_C, max_iter=WORD_ITERATIONS)
+    return head_of(model, matrix, examples.labels, labels, examples.weights)
 
 
 def head_of(
@@ -258,11 +260,12 @@ def head_of(
     x: "Vectors | csr_matrix",
     given: NDArray[np.str_] | Indices,
     labels: NDArray[np.str_] | Indices,
+    weights: NDArray[np.float64] | None = None,
 ) -> Head:
     """Fit, and spread the weights over all `labels`, of which `given` may lack some."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, given)
+        model.fit(x, given, sample_weight=weights)
     coefficients, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps one row for both
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
@@ -274,8 +277,8 @@ def head_of(
     return Head(weight, bias)
 
 
-def _loss(logits: Logits, target: Indices) -> float:
-    """Mean negative log-likelihood."""
+def _loss(logits: Logits, target: Indices, weights: NDArray[np.float64]) -> float:
+    """Weighted mean of the negative log-likelihood."""
     best = logits.max(axis=1)
     energy = best + np.log(np.exp(logits - best[:, None]).sum(axis=1))
-    return float((energy - logits[np.arange(len(target)), target]).mean())
+    return float(np.average(energy - logits[np.arange(len(target)), target], weights=weights))

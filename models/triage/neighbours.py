@@ -21,10 +21,14 @@ BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """`vectors` has shape (examples, dimensions), `target` the position of each one's label among `count`."""
+    """`vectors` has shape (examples, dimensions), `target` the position of each one's label among `count`.
+
+    `weights` is how much each one's vote counts.
+    """
 
     vectors: NDArray[np.float16]
     target: NDArray[np.int32]
+    weights: NDArray[np.float16]
     count: int
 
     def logits(self, vectors: Vectors) -> NDArray[np.float32]:
@@ -33,7 +37,7 @@ class Neighbours:
         return np.concatenate(parts) if parts else np.empty((0, self.count), dtype=np.float32)
 
     def only(self, kept: NDArray[np.bool_]) -> "Neighbours":
-        return replace(self, vectors=self.vectors[kept], target=self.target[kept])
+        return replace(self, vectors=self.vectors[kept], target=self.target[kept], weights=self.weights[kept])
 
     def _block(self, vectors: Vectors) -> NDArray[np.float32]:
         if not len(self.vectors):  # all of them were forgotten
@@ -41,7 +45,7 @@ class Neighbours:
         likeness = vectors @ self.vectors.astype(np.float32).T
         k = min(NEAREST, likeness.shape[1])
         nearest = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
-        weight = np.exp(SHARPNESS * np.take_along_axis(likeness, nearest, axis=1))
+        weight = np.exp(SHARPNESS * np.take_along_axis(likeness, nearest, axis=1)) * self.weights[nearest]
         votes = np.zeros((len(vectors), self.count), dtype=np.float32)
         np.add.at(votes, (np.arange(len(vectors))[:, None], self.target[nearest]), weight)
         return np.asarray(np.log(votes / votes.sum(axis=1, keepdims=True) + FLOOR), dtype=np.float32)
