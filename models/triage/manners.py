@@ -114,7 +114,7 @@ def find(expected: Numbers, target: NDArray[np.int64]) -> Manners:
 
 
 def _by_manner(states: Numbers) -> Numbers:
-    return states.reshape(len(states), 2, 2).sum(axis=2)
+    return np.asarray(states.reshape(len(states), 2, 2).sum(axis=2))
 
 
 def _turns(passed: Numbers) -> Numbers:
@@ -140,7 +140,8 @@ def _expected(vectors: Vectors, target: NDArray[np.int64], count: int) -> Number
         weight = np.exp(SHARPNESS * np.take_along_axis(likeness, nearest, axis=1))
         np.add.at(votes, (i + rows[:, None], target[nearest]), weight)
     usual = np.bincount(target, minlength=count) + 0.5
-    return (1 - RARE_LABEL) * votes / votes.sum(axis=1, keepdims=True) + RARE_LABEL * usual / usual.sum()
+    nearby = votes / votes.sum(axis=1, keepdims=True)
+    return np.asarray((1 - RARE_LABEL) * nearby + RARE_LABEL * usual / usual.sum())
 
 
 def _start(expected: Numbers, target: NDArray[np.int64]) -> Numbers:
