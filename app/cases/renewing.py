@@ -6,6 +6,7 @@ from; this keeps to what stands now. Votes forget at once, an affinity within te
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,20 +24,30 @@ RENEW_AFFINITY = "renew_affinity"
 
 async def read(texts: Sequence[str], embedder: Embedder, *, first_line: float) -> Vectors:
     """Each as a question is read, so that articles lie where their titles would be asked."""
+    if not texts:
+        return np.zeros((0, embedder.dimensions), dtype=np.float32)
     return np.stack([await question.embedded(text, embedder, first_line=first_line) for text in texts])
 
 
-async def learnt(
-    pool: db.Pool, cases: Sequence[Confirmed], asked: Vectors, embedder: Embedder, *, first_line: float
-) -> Affinity | None:
-    """From these cases, whose questions were read as `asked`. No connection is held while models run."""
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The articles that an affinity is over, and where each lies."""
+
+    articles: Sequence[str]
+    places: Vectors
+
+    async def learnt(self, cases: Sequence[Confirmed], asked: Vectors) -> Affinity | None:
+        """From these cases, whose questions were read as `asked`."""
+        links = [[str(each) for each in case.articles] for case in cases]
+        return await asyncio.to_thread(fit, asked, links, self.articles, self.places)
+
+
+async def ground(pool: db.Pool, embedder: Embedder, *, first_line: float) -> Ground:
+    """No connection is held while the model reads."""
     async with db.transaction(pool) as conn:
         openings = await affinities.openings(conn)
-    if not openings:
-        return None
     places = await read([opening for _, opening in openings], embedder, first_line=first_line)
-    links = [[str(each) for each in case.articles] for case in cases]
-    return await asyncio.to_thread(fit, asked, links, [article for article, _ in openings], places)
+    return Ground([article for article, _ in openings], places)
 
 
 def handlers(pool: db.Pool, shelves: Shelves, *, first_line: float) -> dict[str, Handler]:
@@ -48,12 +59,9 @@ def handlers(pool: db.Pool, shelves: Shelves, *, first_line: float) -> dict[str,
         if figures is None:
             return
         cases = [case for case in found if case.public]
-        asked = (
-            await read([case.question for case in cases], shelf.embedder, first_line=first_line)
-            if cases
-            else np.zeros((0, shelf.embedder.dimensions), dtype=np.float32)
-        )
-        new = await learnt(pool, cases, asked, shelf.embedder, first_line=first_line)
+        asked = await read([case.question for case in cases], shelf.embedder, first_line=first_line)
+        over = await ground(pool, shelf.embedder, first_line=first_line)
+        new = await over.learnt(cases, asked)
         async with effect() as conn:
             if new is None:
                 await affinities.drop(conn, shelf.collection)

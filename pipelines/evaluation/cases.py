@@ -10,7 +10,7 @@ from app import db
 from app.cases import affinities, jobs, service
 from app.cases.affinities import NEWEST
 from app.cases.jobs import Shelf
-from app.cases.renewing import learnt
+from app.cases.renewing import ground
 from app.cases.schemas import Confirmed, Imported
 from app.knowledge.indexing import article_id
 from models.retrieval.affinity import Affinity
@@ -106,11 +106,11 @@ async def learn_affinity(pool: db.Pool, retriever: Retriever, collection: str, p
         return None
     vectors = np.stack([each for each in past.vectors if each is not None])
     weight, first_line = memory.voting.affinity, retriever.settings.first_line_weight
+    over = await ground(pool, retriever.embedder, first_line=first_line)
     rows = [row for row, case in enumerate(past.cases) if case.public]
 
     async def fitted(rows: Sequence[int]) -> Affinity | None:
-        cases = [past.cases[row] for row in rows]
-        return await learnt(pool, cases, vectors[rows], retriever.embedder, first_line=first_line)
+        return await over.learnt([past.cases[row] for row in rows], vectors[rows])
 
     trial = await fitted([row for row in rows if row < past.boundary])
     if trial is None:

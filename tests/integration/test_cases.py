@@ -329,7 +329,8 @@ async def test_what_was_learnt_is_learnt_anew_without_links_that_were_taken_back
     )
     cases = await repository.confirmed(conn, 10)
     vectors = await renewing.read([each.question for each in cases], loop.embedder, first_line=0.7)
-    first = await renewing.learnt(pool, cases, vectors, loop.embedder, first_line=0.7)
+    over = await renewing.ground(pool, loop.embedder, first_line=0.7)
+    first = await over.learnt(cases, vectors)
     assert first
     await affinities.keep(conn, shelf, first, [each.id for each in cases], {"ndcg@10": 0.5})
 
