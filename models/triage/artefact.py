@@ -101,7 +101,7 @@ class TriageModel:
             word_weight=c.word_head.weight.astype(np.float16),
             word_bias=c.word_head.bias,
             idf=c.words.idf,
-            neighbour_vectors=c.neighbours.vectors,
+            neighbour_vectors=c.neighbours.vectors.astype(np.float16),
             neighbour_target=c.neighbours.target,
             neighbour_weights=c.neighbours.weights,
             **{f"network_{name}": getattr(c.network, name) for name in NETWORK},
@@ -154,7 +154,7 @@ class TriageModel:
             vector_head=Head(weights["vector_weight"], weights["vector_bias"]),
             word_head=Head(weights["word_weight"].astype(np.float32), weights["word_bias"]),
             neighbours=Neighbours(
-                weights["neighbour_vectors"],
+                weights["neighbour_vectors"].astype(np.float32),
                 weights["neighbour_target"],
                 weights.get("neighbour_weights", alike),
                 len(about["labels"]),

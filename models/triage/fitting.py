@@ -221,7 +221,7 @@ def _fit_heads(examples: Examples, labels: NDArray[np.str_], vector_c: float) ->
         vector_head=_fit_vectors(examples, labels, vector_c),
         word_head=_fit_words(words, examples, labels),
         neighbours=Neighbours(
-            examples.vectors.astype(np.float16),
+            examples.vectors,
             target.astype(np.int32),
             examples.weights.astype(np.float16),
             len(labels),

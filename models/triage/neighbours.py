@@ -23,10 +23,11 @@ BLOCK = 512
 class Neighbours:
     """`vectors` has shape (examples, dimensions), `target` the position of each one's label among `count`.
 
-    `weights` is how much each one's vote counts.
+    `weights` is how much each one's vote counts. Vectors are in single precision: made of half precision for
+    every ticket, 8,700 of them took 7 of its 9 ms of CPU.
     """
 
-    vectors: NDArray[np.float16]
+    vectors: Vectors
     target: NDArray[np.int32]
     weights: NDArray[np.float16]
     count: int
@@ -42,7 +43,7 @@ class Neighbours:
     def _block(self, vectors: Vectors) -> NDArray[np.float32]:
         if not len(self.vectors):  # all of them were forgotten
             return np.zeros((len(vectors), self.count), dtype=np.float32)
-        likeness = vectors @ self.vectors.astype(np.float32).T
+        likeness = vectors @ self.vectors.T
         k = min(NEAREST, likeness.shape[1])
         nearest = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
         weight = np.exp(SHARPNESS * np.take_along_axis(likeness, nearest, axis=1)) * self.weights[nearest]
