@@ -10,7 +10,7 @@ from app.db import Connection
 from app.errors import Conflict, Forbidden, Invalid, NotFound
 from app.events import service as events
 from app.jobs import service as jobs
-from app.sla import repository, rules
+from app.sla import repository, rules, settings_repository
 from app.sla.clock import BREACH, Clocks, Mark
 from app.sla.hours import TooFar, after
 from app.sla.schemas import Calendar, CalendarDraft, Policy, PolicyDraft, Prospect, ReachJob, Situation
@@ -57,12 +57,12 @@ class UnknownQueue(Invalid):
 
 async def calendars(conn: Connection, who: Identity) -> list[Calendar]:
     may_promise(who)
-    return await repository.calendars(conn)
+    return await settings_repository.calendars(conn)
 
 
 async def add_calendar(conn: Connection, who: Identity, draft: CalendarDraft) -> Calendar:
     may_promise(who)
-    added = await repository.add_calendar(conn, draft)
+    added = await settings_repository.add_calendar(conn, draft)
     if added is None:
         raise CalendarExists
     await _said(conn, who, "sla_calendar", added)
@@ -75,7 +75,7 @@ async def replace_calendar(
     """Clocks that run count by it within a sweep or two."""
     may_promise(who)
     await _calendar(conn, calendar_id)
-    if not await repository.replace_calendar(conn, calendar_id, draft):
+    if not await settings_repository.replace_calendar(conn, calendar_id, draft):
         raise CalendarExists
     await _said(conn, who, "sla_calendar", calendar_id)
     await _reach_later(conn)
@@ -84,13 +84,13 @@ async def replace_calendar(
 
 async def policies(conn: Connection, who: Identity) -> list[Policy]:
     may_promise(who)
-    return await repository.policies(conn)
+    return await settings_repository.policies(conn)
 
 
 async def add_policy(conn: Connection, who: Identity, draft: PolicyDraft) -> Policy:
     """It holds for new tickets, and within a sweep or two for those that have a running promise."""
     may_promise(who)
-    added = await repository.add_policy(conn, draft, *await _named(conn, draft))
+    added = await settings_repository.add_policy(conn, draft, *await _named(conn, draft))
     if added is None:
         raise PolicyExists
     await _said(conn, who, "sla_policy", added)
@@ -101,7 +101,7 @@ async def add_policy(conn: Connection, who: Identity, draft: PolicyDraft) -> Pol
 async def replace_policy(conn: Connection, who: Identity, policy_id: UUID, draft: PolicyDraft) -> Policy:
     may_promise(who)
     await _policy(conn, policy_id)
-    if not await repository.replace_policy(conn, policy_id, draft, *await _named(conn, draft)):
+    if not await settings_repository.replace_policy(conn, policy_id, draft, *await _named(conn, draft)):
         raise PolicyExists
     await _said(conn, who, "sla_policy", policy_id)
     await _reach_later(conn)
@@ -110,18 +110,18 @@ async def replace_policy(conn: Connection, who: Identity, policy_id: UUID, draft
 
 async def ensure_calendar(conn: Connection, draft: CalendarDraft) -> None:
     """Make it unless there is one of its name."""
-    await repository.add_calendar(conn, draft)
+    await settings_repository.add_calendar(conn, draft)
 
 
 async def ensure_policy(conn: Connection, draft: PolicyDraft) -> None:
     """Make it unless there is one of its name or for the same tickets."""
-    await repository.add_policy(conn, draft, *await _named(conn, draft))
+    await settings_repository.add_policy(conn, draft, *await _named(conn, draft))
 
 
 async def set_tier(conn: Connection, who: Identity, customer_id: UUID, tier: str | None) -> None:
     """It counts for the customer's running promises within a sweep or two."""
     may_promise(who)
-    if not await repository.set_tier(conn, customer_id, tier):
+    if not await settings_repository.set_tier(conn, customer_id, tier):
         raise CustomerNotFound
     await _reach_later(conn, customer_id)
 
@@ -252,14 +252,14 @@ def may_promise(who: Identity) -> None:
 
 
 async def _calendar(conn: Connection, calendar_id: UUID) -> Calendar:
-    found = await repository.calendar(conn, calendar_id)
+    found = await settings_repository.calendar(conn, calendar_id)
     if found is None:
         raise CalendarNotFound
     return found
 
 
 async def _policy(conn: Connection, policy_id: UUID) -> Policy:
-    found = await repository.policy(conn, policy_id)
+    found = await settings_repository.policy(conn, policy_id)
     if found is None:
         raise PolicyNotFound
     return found
@@ -267,7 +267,7 @@ async def _policy(conn: Connection, policy_id: UUID) -> Policy:
 
 async def _named(conn: Connection, draft: PolicyDraft) -> tuple[UUID, UUID | None]:
     """The ids of the calendar and the queue that a policy names; its escalations' queues must exist too."""
-    calendar_id = await repository.calendar_id(conn, draft.calendar)
+    calendar_id = await settings_repository.calendar_id(conn, draft.calendar)
     if calendar_id is None:
         raise UnknownCalendar
     names = {draft.queue, *(escalation.queue for escalation in draft.escalations)} - {None}

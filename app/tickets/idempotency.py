@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from app.db import Connection
 from app.errors import Invalid
-from app.tickets import repository
+from app.tickets import idempotency_repository as repository
 
 
 class KeyReused(Invalid):
@@ -25,7 +25,7 @@ async def claim(
     said = f"{type(request).__name__} {place}{request.model_dump_json()}"
     digest = hashlib.sha256(said.encode()).digest()
     hashed = hashlib.sha256(key.encode()).hexdigest()  # a key is a text of its client's
-    made = await repository.claim_key(conn, user_id, hashed, digest)
+    made = await repository.claim(conn, user_id, hashed, digest)
     if made:
         return made, True
     before = await repository.claimed(conn, user_id, hashed, digest)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from app.jobs.schemas import Effect, Handler, Job
-from app.tickets import repository
+from app.tickets import idempotency_repository
 
 PRUNE_KEYS = "prune_idempotency_keys"
 KEYS_KEPT_S = 7 * 86_400
@@ -15,6 +15,6 @@ def handlers() -> Mapping[str, Handler]:
 
     async def prune_keys(job: Job, effect: Effect) -> None:
         async with effect() as conn:
-            await repository.prune_keys(conn, keep_s=KEYS_KEPT_S)
+            await idempotency_repository.prune(conn, keep_s=KEYS_KEPT_S)
 
     return {PRUNE_KEYS: prune_keys}

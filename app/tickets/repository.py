@@ -1,4 +1,4 @@
-"""Every SQL statement that touches tickets and idempotency keys.
+"""Every SQL statement that touches tickets.
 
 What people wrote goes in and comes out as text, and lies there sealed (`sealed`).
 """
@@ -312,41 +312,6 @@ async def open_counts(conn: Connection, user_ids: Sequence[UUID]) -> dict[UUID, 
         list(user_ids),
     )
     return {row["assignee_id"]: row["open"] for row in rows}
-
-
-async def claim_key(conn: Connection, user_id: UUID, key: str, request_hash: bytes) -> UUID | None:
-    """The id for what this idempotency key makes; `None` where the key was used before.
-
-    Of two claims at once the second waits here until the first has committed or failed.
-    """
-    made: UUID | None = await conn.fetchval(
-        """
-        INSERT INTO idempotency_keys (user_id, key, request_hash) VALUES ($1, $2, $3)
-        ON CONFLICT (user_id, key) DO NOTHING
-        RETURNING resource_id
-        """,
-        user_id,
-        key,
-        request_hash,
-    )
-    return made
-
-
-async def prune_keys(conn: Connection, *, keep_s: float) -> None:
-    await conn.execute(
-        "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(secs => $1)", keep_s
-    )
-
-
-async def claimed(conn: Connection, user_id: UUID, key: str, request_hash: bytes) -> UUID | None:
-    """What this key made, if it was this request that did."""
-    before: UUID | None = await conn.fetchval(
-        "SELECT resource_id FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND request_hash = $3",
-        user_id,
-        key,
-        request_hash,
-    )
-    return before
 
 
 async def set_words(conn: Connection, texts: Sequence[tuple[UUID, str, str]]) -> None:
