@@ -31,6 +31,14 @@ def client(desk: FastAPI, address: str, who: Identity) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=address, headers=headers, timeout=60)
 
 
+async def _move(agent: httpx.AsyncClient, path: str, step: str) -> httpx.Response:
+    """Again where it was told that nothing was changed: ten connections serve fifty on whatever machine."""
+    while (answer := await agent.post(f"{path}/transitions", json={"to": step})).status_code == 503:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    return answer
+
+
+@pytest.mark.timeout(300)
 async def test_of_fifty_who_move_a_ticket_one_wins_each_step(
     conn: db.Connection, desk: FastAPI, address: str
 ) -> None:
@@ -39,9 +47,7 @@ async def test_of_fifty_who_move_a_ticket_one_wins_each_step(
     path = f"{TICKETS}/{made.id}"
     steps = ["open", "pending", "open", "on_hold", "resolved", "closed"]
     for step in steps:
-        answers = await asyncio.gather(
-            *(agent.post(f"{path}/transitions", json={"to": step}) for agent in agents)
-        )
+        answers = await asyncio.gather(*(_move(agent, path, step) for agent in agents))
         assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 49}, step
     (ticket, events) = (
         (await agents[0].get(path)).json(),

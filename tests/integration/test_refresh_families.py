@@ -174,7 +174,9 @@ class RefreshTokens(RuleBasedStateMachine):
         return answers
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(400, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "examples", [25, pytest.param(400, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
 async def test_refresh_tokens(database_url: str, stores: Addresses, examples: int) -> None:
     """In a thread and a loop of their own: Hypothesis drives it, and is not asynchronous."""
     assert stores.redis_url
