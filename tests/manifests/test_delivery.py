@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from config.environment import CHECKOUT
+from deployments.kubernetes import parts
 from deployments.kubernetes.render import KUBERAY
+from tests.manifests.conftest import Object, parse, pods
 
 WORKFLOWS = sorted((CHECKOUT / ".github" / "workflows").glob("*.yaml"))
 DOCKERFILES = sorted((CHECKOUT / "docker").glob("*.Dockerfile"))
@@ -132,3 +134,51 @@ def run_render(
     )
     assert (done.returncode == 0) == ok, done.stderr
     return done
+
+
+KUBECTL = """\
+#!/bin/sh
+echo "$*" >> "$(dirname "$0")/asked"
+case "$*" in
+    *"get rayservice"*) echo ghcr.io/someone/eservice@sha256:1 ;;
+    *"apply -f -") cat > "$(dirname "$0")/applied" ;;
+    *apply*migration.yaml) cp migration.yaml "$(dirname "$0")/applied" ;;
+esac
+"""
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path) -> Path:
+    """A folder whose `kubectl` writes down what it is asked for and what it is to apply."""
+    program = tmp_path / "kubectl"
+    program.write_text(KUBECTL)
+    program.chmod(0o755)
+    return tmp_path
+
+
+def deploying(kubectl: Path, script: str, *arguments: str) -> tuple[list[str], list[Object]]:
+    """What a script of `kuberay/deploy` asks of kubectl, and what it applies."""
+    shutil.copytree(KUBERAY, kubectl / "kuberay")
+    path = f"{kubectl}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    environ = {"PATH": path, "PYTHONPATH": str(CHECKOUT)}
+    subprocess.run([f"kuberay/deploy/{script}", *arguments], cwd=kubectl, env=environ, check=True)
+    return (kubectl / "asked").read_text().splitlines(), parse((kubectl / "applied").read_text())
+
+
+def test_re_indexing_runs_what_the_service_runs(kubectl: Path) -> None:
+    asked, (job,) = deploying(kubectl, "reindex.sh", "eservice-staging")
+    assert job["metadata"]["namespace"] == "eservice-staging"
+    images = {container["image"] for _, pod in pods([job]) for container in pod["spec"]["containers"]}
+    assert images == {"ghcr.io/someone/eservice@sha256:1"}
+    assert asked[-1].endswith("jobDeploymentStatus}=Complete")
+
+
+def test_migrating_applies_the_job_and_what_its_pod_needs(
+    kubectl: Path, by_kustomize: dict[str, list[Object]]
+) -> None:
+    manifest = kubectl / "manifest.yaml"
+    manifest.write_text(yaml.safe_dump_all(by_kustomize["staging"], sort_keys=False))
+    asked, applied = deploying(kubectl, "migrate.sh", "manifest.yaml", "eservice-staging")
+    assert {each["kind"] for each in applied} == set(parts.MIGRATION)
+    assert "delete job eservice-migrate" in asked[0]
+    assert "condition=complete" in asked[-1]
