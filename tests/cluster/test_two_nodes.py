@@ -66,6 +66,7 @@ def cluster(desk: str, stores: Addresses, folder: Path) -> Iterator[Node]:
     kek = os.environ["ESERVICE_KEY_ENCRYPTION_KEY"]
     settings = stores.environ() | {"DATABASE_URL": desk, "ESERVICE_SECRET_KEY": SECRET}
     settings["ESERVICE_KEY_ENCRYPTION_KEY"] = kek
+    settings["RAY_worker_niceness"] = "0"  # 15 by default: behind whatever else the machine does
     # A gateway that ends stays reachable so long; production's 30 s are for load balancers slow to notice.
     settings["RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"] = "10"
     head = Node(folder / "head", "general", settings)

@@ -38,9 +38,17 @@ def _bind_to_loopback(module: ModuleType) -> None:
 
     def add_port_to_grpc_server(server: object, address: str) -> int:
         host, _, port = address.rpartition(":")
-        return int(bind(server, f"127.0.0.1:{port}" if host in {"[::]", "0.0.0.0"} else address))  # noqa: S104
+        return int(bind(server, f"{_own_address()}:{port}" if host in {"[::]", "0.0.0.0"} else address))  # noqa: S104
 
     module.add_port_to_grpc_server = add_port_to_grpc_server
+
+
+def _own_address() -> str:
+    """Where peers look for this process: a second node on a machine has another loopback address."""
+    from ray.util import get_node_ip_address
+
+    address = get_node_ip_address()
+    return address if address.startswith("127.") else "127.0.0.1"
 
 
 sys.meta_path.insert(0, Loopback())
