@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
-        "ESERVICE_TWO_NODES" not in os.environ, reason="nine minutes of two cores: make chaos"
+        "ESERVICE_TWO_NODES" not in os.environ, reason="seven minutes of two cores: make chaos, and CI"
     ),
 ]
 OVERLAYS = ("base/serve.yaml", "overlays/production/serve.yaml", "overlays/two-nodes/serve.yaml")
