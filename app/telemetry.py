@@ -16,6 +16,7 @@ SLOW_S = 1.0
 UNMATCHED = "unmatched"
 UNTRACED = frozenset({"/healthz", "/readyz"})
 """Asked every few seconds by every probe."""
+CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 INFERENCE = frozenset(
     {
         "/v1/chat/completions",
@@ -29,72 +30,65 @@ INFERENCE = frozenset(
 """Routes whose time is mostly a model's: the objectives for the API's latency leave them out."""
 
 
-class Seen:
-    """What is known of a request so far; one that breaks off before its answer counts as failed."""
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.status = 500
-
-    @property
-    def seconds(self) -> float:
-        return round(time.perf_counter() - self.started, 6)
-
-
 class Telemetry(HttpLayer):
-    """The outermost layer, so that it also sees what the layers below refuse."""
+    """The outermost layer, so that it also sees what the layers below refuse.
+
+    One function on purpose: every request pays for it, and each frame more that it waits in is paid again.
+    """
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seen = Seen()
+        started, method = time.perf_counter(), scope["method"]
+        status = 500  # what breaks off before its answer counts as failed
 
         async def watched(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                seen.status = message["status"]
+                status = message["status"]
             await send(message)
 
         try:
-            if scope["path"] in UNTRACED:
+            with self._span(method, scope) as span:
                 await self.app(scope, receive, watched)
-            else:
-                await self._traced(scope, receive, watched, seen)
+                route = template(scope)
+                seconds = time.perf_counter() - started
+                span.rename(f"{method} {route}")
+                span.set(
+                    http__route=route,
+                    http__response__status_code=status,
+                    eservice__request_id=scope.get("state", {}).get("request_id", ""),
+                )
+                if status >= 500:
+                    span.fail(str(status))
+                if status >= 500 or seconds >= SLOW_S:
+                    _note_down(method, route, status, seconds)
         finally:
             route = template(scope)
             metrics.API_REQUEST.observe(
-                seen.seconds,
+                time.perf_counter() - started,
                 route=route,
-                method=scope["method"],
-                status=f"{seen.status // 100}xx",
-                work="inference" if route in INFERENCE and scope["method"] == "POST" else "desk",
+                method=method,
+                status=CLASSES[status // 100],
+                work="inference" if method == "POST" and route in INFERENCE else "desk",
             )
 
-    async def _traced(self, scope: Scope, receive: Receive, send: Send, seen: Seen) -> None:
-        method = scope["method"]
-        about: dict[str, tracing.Value] = {"http.request.method": method}
-        with tracing.span(method, about, kind=SpanKind.SERVER, caller=_caller(scope), trusted=False) as span:
-            await self.app(scope, receive, send)
-            route = template(scope)
-            span.rename(f"{method} {route}")
-            span.set(
-                http__route=route,
-                http__response__status_code=seen.status,
-                eservice__request_id=scope.get("state", {}).get("request_id", ""),
-            )
-            if seen.status >= 500:
-                span.fail(str(seen.status))
-            if seen.status >= 500 or seen.seconds >= SLOW_S:
-                log.info(
-                    "slow or failed request",
-                    method=method,
-                    route=route,
-                    status=seen.status,
-                    seconds=seen.seconds,
-                )
+    @staticmethod
+    def _span(method: str, scope: Scope) -> tracing.Span:
+        if scope["path"] in UNTRACED:
+            return tracing.NOTHING
+        about = {"http.request.method": method}
+        return tracing.span(method, about, kind=SpanKind.SERVER, caller=_caller(scope), trusted=False)
+
+
+def _note_down(method: str, route: str, status: int, seconds: float) -> None:
+    log.info("slow or failed request", method=method, route=route, status=status, seconds=round(seconds, 6))
 
 
 def _caller(scope: Scope) -> dict[str, str]:
     """The client's own trace, if it has one."""
-    given = dict(scope["headers"]).get(b"traceparent")
-    return {"traceparent": given.decode("latin-1")} if given else {}
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            return {"traceparent": value.decode("latin-1")}
+    return {}
 
 
 def template(scope: Scope) -> str:

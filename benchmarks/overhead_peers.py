@@ -1,7 +1,9 @@
 """What `llm_overhead.py` measures: the instant LLM itself, eService before it, LiteLLM's proxy before it."""
 
 import asyncio
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -41,6 +44,7 @@ class Peer:
     version: str = ""
     pid: int | None = None
     recorded: Callable[[], int] = lambda: 0
+    redis: str | None = None
 
 
 def _free_port() -> int:
@@ -135,6 +139,7 @@ def eservice(folder: Path, llm: Peer) -> Iterator[Peer]:
                 "instant",
                 pid=_replica(),
                 recorded=lambda: asyncio.run(_recorded(dsn)),
+                redis=addresses.redis_url,
             )
         finally:
             cluster.stop()
@@ -178,26 +183,26 @@ def _replica() -> int | None:
     return None
 
 
+HOOKS = Path(__file__).with_name("litellm_hooks.py")
+
+
 @contextmanager
-def litellm(folder: Path, llm: Peer, venv: Path) -> Iterator[Peer]:
-    """The newest LiteLLM proxy that pip finds, in an environment of its own, which is kept."""
+def litellm(folder: Path, llm: Peer, venv: Path, redis: str | None) -> Iterator[Peer]:
+    """The newest LiteLLM proxy that pip finds, in an environment of its own, which is kept.
+
+    With `redis` it does our work (`litellm_hooks`), without only its own key is checked.
+    """
     if not (venv / "bin" / "litellm").exists():
         print(f"installing {PACKAGE} into {venv}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
         subprocess.run([venv / "bin" / "pip", "install", "-q", PACKAGE], check=True)
-    config = folder / "litellm.yaml"
-    config.write_text(
-        f"""
-model_list:
-  - model_name: instant
-    litellm_params: {{model: openai/instant, api_base: "{llm.url}/v1", api_key: {llm.key}}}
-general_settings: {{master_key: {KEY}}}
-litellm_settings: {{num_retries: 0}}
-"""
-    )
+    own = folder / ("litellm" if redis else "litellm-bare")
+    own.mkdir()
+    shutil.copy(HOOKS, own)
+    (own / "config.yaml").write_text(json.dumps(_litellm_config(llm, redis)))
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [venv / "bin" / "litellm", "--config", config, "--host", "127.0.0.1", "--port", str(port)]
+    command = [venv / "bin" / "litellm", "--config", own / "config.yaml", "--host", "127.0.0.1"]
     environ = {
         "LITELLM_TELEMETRY": "False",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -206,8 +211,33 @@ litellm_settings: {{num_retries: 0}}
         "DATABASE_URL": None,  # eService's, which it would take for its own
         "REDIS_URL": None,
     }
-    log = folder / "litellm.log"
-    with _process([*map(str, command), "--num_workers", "1"], log, f"{url}/health/liveliness", environ):
+    options = ["--port", str(port), "--num_workers", "1"]
+    ready = f"{url}/health/liveliness"
+    with _process([*map(str, command), *options], own / "log", ready, environ):
         pip = subprocess.run([venv / "bin" / "pip", "show", "litellm"], capture_output=True, text=True)
         version = next(line for line in pip.stdout.splitlines() if line.startswith("Version"))
-        yield Peer("LiteLLM", url, KEY, "instant", version=version)
+        yield Peer(
+            "LiteLLM" if redis else "LiteLLM, bare",
+            url,
+            KEY,
+            "instant",
+            version=version,
+            recorded=lambda: len((own / "usage.jsonl").read_bytes().splitlines()),
+        )
+
+
+def _litellm_config(llm: Peer, redis: str | None) -> dict[str, Any]:
+    served = {"model": "openai/instant", "api_base": f"{llm.url}/v1", "api_key": llm.key}
+    general: dict[str, Any] = {"master_key": KEY}
+    settings: dict[str, Any] = {"num_retries": 0}
+    if redis:
+        general["custom_auth"] = f"{HOOKS.stem}.authenticate"
+        settings["callbacks"] = f"{HOOKS.stem}.records"
+        # for the limits' counters: no call is answered from it
+        settings["cache"] = True
+        settings["cache_params"] = {"type": "redis", "url": redis, "supported_call_types": []}
+    return {
+        "model_list": [{"model_name": "instant", "litellm_params": served}],
+        "general_settings": general,
+        "litellm_settings": settings,
+    }

@@ -37,17 +37,21 @@ SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 @dataclass(frozen=True)
 class Rule:
-    """`ratio` of all traces, and those that took `slow_s` or longer in their first process."""
+    """`ratio` of all traces, at most `per_s` of them a second in a process, so that a rush of requests does
+    not become a rush of spans; and those that took `slow_s` or longer in their first process, however many.
+    """
 
     ratio: float = 0.1
     slow_s: float = 0.25
+    per_s: float = 20
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Rule":
-        """`OTEL_TRACES_SAMPLER_ARG` and `ESERVICE_TRACE_SLOW_S`."""
+        """`OTEL_TRACES_SAMPLER_ARG`, `ESERVICE_TRACE_SLOW_S` and `ESERVICE_TRACES_PER_S`."""
         return cls(
             float(environ.get("OTEL_TRACES_SAMPLER_ARG") or cls.ratio),
             float(environ.get("ESERVICE_TRACE_SLOW_S") or cls.slow_s),
+            float(environ.get("ESERVICE_TRACES_PER_S") or cls.per_s),
         )
 
     def takes(self, trace_id: int) -> bool:
@@ -109,6 +113,8 @@ class KeepWhatMatters:
         self._rule = rule
         self._resource = resource or Resource({})
         self._remembered: OrderedDict[int, None] = OrderedDict()
+        self._second = 0
+        self._taken = 0
 
     def begin(self, name: str, kind: SpanKind, attributes: dict[str, Value], parent: Note | None) -> Note:
         """A span under `parent`; without one the first of a new trace."""
@@ -139,11 +145,18 @@ class KeepWhatMatters:
         *,
         told: bool,
     ) -> Note:
-        trace_id = above.trace_id
-        kept = told or trace_id in self._remembered or self._rule.takes(trace_id)
+        trace_id, now = above.trace_id, time.time_ns()
+        kept = told or trace_id in self._remembered or (self._rule.takes(trace_id) and self._has_room(now))
         fragment = Fragment(kept, own)
         parent = above.span_id or None
-        return Note(name, kind, attributes, trace_id, own, parent, above.is_remote, fragment, time.time_ns())
+        return Note(name, kind, attributes, trace_id, own, parent, above.is_remote, fragment, now)
+
+    def _has_room(self, now: int) -> bool:
+        """Whether this second's share is not used up; takes one of it."""
+        if now // 1_000_000_000 != self._second:
+            self._second, self._taken = now // 1_000_000_000, 0
+        self._taken += 1
+        return self._taken <= self._rule.per_s
 
     def end(self, note: Note) -> None:
         note.ended = time.time_ns()

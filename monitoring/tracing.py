@@ -7,8 +7,8 @@ exception leaves its type and not its message: a trace holds no personal data.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -64,12 +64,31 @@ _w3c = TraceContextTextMapPropagator()
 
 
 class Span:
-    """A span under way; without tracing there is nothing behind it and every method does nothing."""
+    """A span under way; without tracing there is nothing behind it and every method does nothing.
 
-    __slots__ = ("_note",)
+    `with` makes it the current one: every span begun within is its child.
+    """
+
+    __slots__ = ("_note", "_outer")
 
     def __init__(self, note: Note | None) -> None:
         self._note = note
+        self._outer: Note | None = None
+
+    def __enter__(self) -> "Span":
+        if self._note is not None:
+            self._outer = _current.get()
+            _current.set(self._note)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._note is None:
+            return
+        if error is not None:
+            self.ended_by(error)
+        _current.set(self._outer)  # not by token: a generator may be closed in another context
+        if _sampling is not None:
+            _sampling.end(self._note)
 
     def set(self, **attributes: Value) -> None:
         """Attributes by their names, `__` for a dot."""
@@ -128,7 +147,6 @@ def ids() -> tuple[str, str] | None:
     return f"{at.trace_id:032x}", f"{at.id:016x}"
 
 
-@contextmanager
 def span(
     name: str,
     attributes: Mapping[str, Value] = {},
@@ -136,27 +154,15 @@ def span(
     kind: SpanKind = SpanKind.INTERNAL,
     caller: Carrier | None = None,
     trusted: bool = True,
-) -> Iterator[Span]:
+) -> Span:
     """Run what follows within a span.
 
     `caller` is where another process's trace goes on. A client's is not `trusted`: it may name the trace, and
     not say that it is to be kept.
     """
     if _sampling is None:
-        yield NOTHING
-        return
-    sampling, outer = _sampling, _current.get()
-    note = _begin(sampling, name, attributes, kind, caller, trusted)
-    shown = Span(note)
-    _current.set(note)
-    try:
-        yield shown
-    except BaseException as error:
-        shown.ended_by(error)
-        raise
-    finally:
-        _current.set(outer)  # not by token: a generator may be closed in another context
-        sampling.end(note)
+        return NOTHING
+    return Span(_begin(_sampling, name, attributes, kind, caller, trusted))
 
 
 def traced(

@@ -16,9 +16,9 @@ from monitoring.sampling import KeepWhatMatters, Rule
 class Traces:
     """Tracing into memory, `ratio` of it."""
 
-    def __init__(self, ratio: float = 0.0, slow_s: float = 60.0) -> None:
+    def __init__(self, ratio: float = 0.0, slow_s: float = 60.0, per_s: float = 1_000) -> None:
         self.exporter = InMemorySpanExporter()
-        tracing._sampling = KeepWhatMatters(SimpleSpanProcessor(self.exporter), Rule(ratio, slow_s))
+        tracing._sampling = KeepWhatMatters(SimpleSpanProcessor(self.exporter), Rule(ratio, slow_s, per_s))
 
     @property
     def spans(self) -> dict[str, ReadableSpan]:

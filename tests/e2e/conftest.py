@@ -38,6 +38,7 @@ def service(spans: Receiver) -> Iterator[Service]:
         running.environ |= {
             "OTEL_EXPORTER_OTLP_ENDPOINT": spans.endpoint,
             "OTEL_TRACES_SAMPLER_ARG": "1",
+            "ESERVICE_TRACES_PER_S": "1000",
             "OTEL_BSP_SCHEDULE_DELAY": "500",
         }
         try:

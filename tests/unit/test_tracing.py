@@ -43,6 +43,17 @@ def test_a_failed_one_is_kept_whole_with_what_ended_before_the_failure() -> None
     assert ill.status.description is None
 
 
+def test_a_rush_keeps_so_many_a_second_and_all_that_fail() -> None:
+    traces = Traces(ratio=1.0, per_s=5)
+    for number in range(100):
+        with tracing.span(f"request {number}") as request:
+            if number >= 90:
+                request.fail("500")
+    well = [name for name, span in traces.spans.items() if span.status.is_unset]
+    assert 5 <= len(well) <= 10, "one second's share, or two's where the clock turned meanwhile"
+    assert len(traces.spans) - len(well) == 10
+
+
 def test_a_slow_one_is_kept() -> None:
     traces = Traces(slow_s=0.0)
     with tracing.span("request"):
@@ -76,9 +87,8 @@ def test_a_client_may_name_the_trace_but_not_have_it_kept() -> None:
 
 def test_a_span_that_ends_after_its_request_shares_its_fate() -> None:
     traces = Traces()
-    late = tracing.span("late")
     with tracing.span("request") as request:
-        late.__enter__()
+        late = tracing.span("late").__enter__()
         request.fail("500")
     late.__exit__(None, None, None)
     assert traces.spans.keys() == {"request", "late"}
