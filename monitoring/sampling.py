@@ -118,38 +118,33 @@ class KeepWhatMatters:
 
     def begin(self, name: str, kind: SpanKind, attributes: dict[str, Value], parent: Note | None) -> Note:
         """A span under `parent`; without one the first of a new trace."""
-        own = _random(64)
         if parent is None:
-            trace_id = _random(128)
-            return self._rooted(name, kind, attributes, SpanContext(trace_id, 0, False), own, told=False)
+            return self._rooted(name, kind, attributes, _random(128), None)
         if parent.fragment.ended:
-            above = SpanContext(parent.trace_id, parent.id, False)
-            return self._rooted(name, kind, attributes, above, own, told=False)
-        return Note(
-            name, kind, attributes, parent.trace_id, own, parent.id, False, parent.fragment, time.time_ns()
-        )
+            return self._rooted(name, kind, attributes, parent.trace_id, parent.id)
+        trace_id, fragment = parent.trace_id, parent.fragment
+        return Note(name, kind, attributes, trace_id, _random(64), parent.id, False, fragment, time.time_ns())
 
     def go_on(
         self, name: str, kind: SpanKind, attributes: dict[str, Value], caller: SpanContext, *, told: bool
     ) -> Note:
         """A span under one of another process; `told`: that process says the trace is kept."""
-        return self._rooted(name, kind, attributes, caller, _random(64), told=told)
+        return self._rooted(name, kind, attributes, caller.trace_id, caller.span_id, remote=True, told=told)
 
     def _rooted(
         self,
         name: str,
         kind: SpanKind,
         attributes: dict[str, Value],
-        above: SpanContext,
-        own: int,
+        trace_id: int,
+        parent: int | None,
         *,
-        told: bool,
+        remote: bool = False,
+        told: bool = False,
     ) -> Note:
-        trace_id, now = above.trace_id, time.time_ns()
+        own, now = _random(64), time.time_ns()
         kept = told or trace_id in self._remembered or (self._rule.takes(trace_id) and self._has_room(now))
-        fragment = Fragment(kept, own)
-        parent = above.span_id or None
-        return Note(name, kind, attributes, trace_id, own, parent, above.is_remote, fragment, now)
+        return Note(name, kind, attributes, trace_id, own, parent, remote, Fragment(kept, own), now)
 
     def _has_room(self, now: int) -> bool:
         """Whether this second's share is not used up; takes one of it."""
