@@ -143,8 +143,8 @@ def measure(port: int, rounds: int, seconds: float, connections: int) -> dict[st
 
 def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.observability", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
