@@ -26,16 +26,16 @@ async def authenticate(request: Request, api_key: str) -> UserAPIKeyAuth:
 
 class UsageRecords(CustomLogger):  # type: ignore[misc]
     async def async_log_success_event(
-        self, kwargs: dict[str, Any], response: Any, started: Any, ended: Any
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
-        usage = response.usage
+        usage = response_obj.usage
         line = {
             "user": "bench",
             "model": kwargs.get("model"),
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "cost_usd": kwargs.get("response_cost"),
-            "seconds": (ended - started).total_seconds(),
+            "seconds": (end_time - start_time).total_seconds(),
         }
         with RECORDS.open("a") as file:
             file.write(json.dumps(line) + "\n")

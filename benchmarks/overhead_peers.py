@@ -232,7 +232,7 @@ def _litellm_config(llm: Peer, redis: str | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"num_retries": 0}
     if redis:
         general["custom_auth"] = f"{HOOKS.stem}.authenticate"
-        settings["callbacks"] = f"{HOOKS.stem}.records"
+        settings["callbacks"] = [f"{HOOKS.stem}.records"]
         # for the limits' counters: no call is answered from it
         settings["cache"] = True
         settings["cache_params"] = {"type": "redis", "url": redis, "supported_call_types": []}
