@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 DEADLINE_S = 10.0
 HEALTH_DEADLINE_S = 1.0
+EVENT_DEADLINE_S = 75.0
+"""Of an answer's next event: a chain of models may try for a minute before it has any text."""
 TEXTS_A_CALL = 16
 """Long lists are split, so that they spread over replicas and leave room for a lone query between them."""
 
@@ -97,6 +99,12 @@ class RemoteTriager:
         return await within(self._handle.triage.remote(subject, body, sent=sent()))
 
 
+async def _next(events: AsyncIterator[Event]) -> Event | None:
+    """`None` at the end."""
+    async with asyncio.timeout(EVENT_DEADLINE_S):
+        return await anext(events, None)
+
+
 class RemoteAssistant:
     """Implements `Assistant`. Leaving the iteration cancels the answer on its replica, and its LLM call."""
 
@@ -106,8 +114,9 @@ class RemoteAssistant:
     async def answer(self, question: Question) -> AsyncIterator[Event]:
         with causes():
             stream = self._handle.answer.remote(question, sent=sent())
+            events = aiter(stream)
             try:
-                async for event in stream:
+                while (event := await _next(events)) is not None:
                     yield event
             finally:
                 stream.cancel()
