@@ -19,6 +19,7 @@ from app.triage import service as versions
 from app.triage.schemas import Trained, Version
 from config.profile import EmbedderSettings, load
 from deployments import triage as deployment
+from deployments import watching
 from models.artefacts import Artefacts
 from models.embedding.protocol import Vectors
 from pipelines.training import registry
@@ -40,7 +41,7 @@ class Embeds:
 async def triage(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("ESERVICE_ARTEFACTS", str(tmp_path))
-    monkeypatch.setattr(deployment, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(deployment.observation, "set_up", lambda: None)  # it asks Serve who it is
     replica_class = deployment.Triage.func_or_class
     kind = type("Replica", (replica_class,), {"__del__": lambda self: None})  # Serve awaits it, Python cannot
