@@ -267,6 +267,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
+    """A port of `PORTS` that nobody listens on now."""
     for port in random.sample(PORTS, 200):
         if is_free(port):
             return port

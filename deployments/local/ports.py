@@ -1,13 +1,12 @@
 """The ports of one home's Ray cluster and HAProxy, so that checkouts run side by side."""
 
 import contextlib
-import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from config.embedded.child import is_free
+from config.embedded.child import free_port, is_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,9 @@ def load(file: Path, *, free: bool) -> Ports:
     return ports
 
 
-def _free_ports(count: int) -> list[int]:
-    """Distinct ports, each bound while the next is looked for."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def _free_ports(count: int) -> set[int]:
+    """Below those the system hands out: Ray's own connections would take one while it starts."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return ports
