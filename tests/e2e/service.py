@@ -5,7 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,8 @@ from config.embedded.stores import Stores
 
 ROOT = Path(__file__).parents[2]
 START_S = 420.0
+RENEWED_AFTER_S = 600.0
+"""A token lives fifteen minutes; the long tests of one service take longer."""
 
 
 def free_port() -> int:
@@ -80,8 +84,7 @@ class Service:
         return done.stdout.strip()
 
     def client(self, role: str | None = "customer") -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.token(role)}"} if role else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
+        return httpx.Client(base_url=self.url, auth=Tokens(self, role) if role else None, timeout=60)
 
     def interrupt(self, timeout_s: float = 60) -> int:
         """Ctrl-C."""
@@ -101,3 +104,24 @@ class Service:
         if self.process and self.process.poll() is None:
             self.kill()
         Stores(self.home).destroy()
+
+
+class Tokens(httpx.Auth):
+    """A role's access token, and another before it expires. A 401 is not asked again: a test may mean it."""
+
+    def __init__(self, service: Service, role: str) -> None:
+        self.service = service
+        self.role = role
+        self.renewal = threading.Lock()
+        self._renew()
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        with self.renewal:
+            if time.monotonic() > self.until:
+                self._renew()
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        yield request
+
+    def _renew(self) -> None:
+        self.token = self.service.token(self.role)
+        self.until = time.monotonic() + RENEWED_AFTER_S

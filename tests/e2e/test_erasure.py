@@ -10,7 +10,7 @@ import pytest
 from config.embedded.stores import Stores
 from deployments.local import processes
 from deployments.operations import backup
-from tests.e2e.service import Service
+from tests.e2e.service import Service, Tokens
 from tests.planting import API, Desk, Planted, below, done, found, plant_all
 
 RECEIPT_S = 120
@@ -19,8 +19,8 @@ RECEIPT_S = 120
 @pytest.fixture
 def desk(service: Service, agent: httpx.Client) -> Desk:
     def client(role: str | None) -> httpx.AsyncClient:
-        headers = {"Authorization": f"Bearer {service.token(role)}"} if role else {}
-        return httpx.AsyncClient(base_url=service.url, headers=headers, timeout=120)
+        auth = Tokens(service, role) if role else None
+        return httpx.AsyncClient(base_url=service.url, auth=auth, timeout=120)
 
     article = agent.get(f"{API}/knowledge/articles").json()["items"][0]["id"]
     return Desk(client(None), client("agent"), client("admin"), article)

@@ -83,10 +83,11 @@ def _active(items: list[dict[str, Any]]) -> str:
 
 
 def _triaged(customer: httpx.Client, agent: httpx.Client) -> dict[str, Any]:
-    path = f"/api/v1/tickets/{customer.post('/api/v1/tickets', json=TICKET).json()['id']}"
+    made = customer.post("/api/v1/tickets", json=TICKET).raise_for_status().json()
+    path = f"/api/v1/tickets/{made['id']}"
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        ticket: dict[str, Any] = agent.get(path).json()
+        ticket: dict[str, Any] = agent.get(path).raise_for_status().json()
         if ticket["triage"]:
             return ticket
         time.sleep(0.1)

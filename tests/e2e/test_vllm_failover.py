@@ -57,6 +57,7 @@ def behind(admin: httpx.Client, vllm: str) -> Iterator[None]:
 def streamed(client: httpx.Client, told: Told) -> None:
     body = COUNT | {"model": "developers", "stream": True}
     with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        assert response.status_code == 200, response.read()
         for line in response.iter_lines():
             data = line.removeprefix("data: ")
             if data in {"", "[DONE]"}:
@@ -81,6 +82,7 @@ def asked(client: httpx.Client, told: Told) -> None:
     path = f"/api/v1/chat/conversations/{conversation}/messages"
     kind = ""
     with client.stream("POST", path, json={"content": QUESTION}) as response:
+        assert response.status_code == 200, response.read()
         for line in response.iter_lines():
             if line.startswith("event: "):
                 kind = line[7:]
@@ -108,8 +110,8 @@ def test_the_llm_is_killed_under_eight_answers(service: Service, agent: httpx.Cl
         answers: list[Future[None]] = [
             threads.submit(ask, agent, each) for ask, each in zip(CLIENTS, told, strict=True)
         ]
-        for each in told:
-            assert each.begun.wait(60)
+        for each, answer in zip(told, answers, strict=True):
+            assert each.begun.wait(60), answer.exception(timeout=0)
         time.sleep(0.3)
         killed = [p for p in processes.of_cluster(service.home) if "VLLM" in p.name()]
         for process in killed:
