@@ -31,23 +31,26 @@ async def read(texts: Sequence[str], embedder: Embedder, *, first_line: float) -
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The articles that an affinity is over, and where each lies."""
+    """The articles that an affinity is over, where each lies, and where its title does."""
 
     articles: Sequence[str]
     places: Vectors
+    titles: Vectors
 
     async def learnt(self, cases: Sequence[Confirmed], asked: Vectors) -> Affinity | None:
         """From these cases, whose questions were read as `asked`."""
         links = [[str(each) for each in case.articles] for case in cases]
-        return await asyncio.to_thread(fit, asked, links, self.articles, self.places)
+        return await asyncio.to_thread(fit, asked, links, self.articles, self.places, self.titles)
 
 
 async def ground(pool: db.Pool, embedder: Embedder, *, first_line: float) -> Ground:
     """No connection is held while the model reads."""
     async with db.transaction(pool) as conn:
         openings = await affinities.openings(conn)
-    places = await read([opening for _, opening in openings], embedder, first_line=first_line)
-    return Ground([article for article, _ in openings], places)
+    begun = [opening for _, opening in openings]
+    places = await read(begun, embedder, first_line=first_line)
+    titles = await read([each.partition("\n")[0] for each in begun], embedder, first_line=first_line)
+    return Ground([article for article, _ in openings], places, titles)
 
 
 def handlers(pool: db.Pool, shelves: Shelves, *, first_line: float) -> dict[str, Handler]:

@@ -5,6 +5,7 @@ softmax_p(s · qᵀ(I + D)p + b_p), with D and b fitted to the cases (maximum a 
 which hold D and b near zero, plain likeness). Votes know articles that some near case links; this learns what
 kind of question goes to what kind of article, so that it also ranks articles which no case has led to yet:
 over linked articles alone next to nothing is left of it (0.001 nDCG@10 on Firefox's cases instead of 0.019).
+Every article's title counts as one more case, a question which that article solves: 0.004 on Firefox's cases.
 
 What is kept is one vector and one number an article, linear combinations over all cases: no case's words, no
 case's vector. It knows nothing of links by itself, so that it is fitted anew when links were taken back.
@@ -47,9 +48,13 @@ class Affinity:
 
 
 def fit(
-    questions: Vectors, links: Sequence[Sequence[str]], articles: Sequence[str], places: Vectors
+    questions: Vectors,
+    links: Sequence[Sequence[str]],
+    articles: Sequence[str],
+    places: Vectors,
+    titles: Vectors,
 ) -> Affinity | None:
-    """From the cases' unit vectors and what solved each, over `articles` and their unit vectors.
+    """From the cases' unit vectors and what solved each, over `articles` by their openings and titles.
 
     Links to other articles are ignored; `None` where no link is left.
     """
@@ -57,7 +62,8 @@ def fit(
     solved = right.any(axis=1)
     if not solved.any():
         return None
-    asked, right, held = questions[solved].astype(np.float64), right[solved], places.astype(np.float64)
+    asked = np.vstack([questions[solved], titles]).astype(np.float64)
+    right, held = np.vstack([right[solved], np.eye(len(articles))]), places.astype(np.float64)
     dimensions = asked.shape[1]
     plain = SHARPNESS * asked @ held.T
 

@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 
 Vector: TypeAlias = NDArray[np.float32]
 LED = 10
-"""Articles with most votes, whose passages are looked for although no search came upon them."""
+"""Articles with most votes, whose best passage is looked for although no search came upon it."""
+LED_PASSAGES = 8
+"""Asked for at once for each of them; an article that is left out is asked for again."""
 ENOUGH_WORDS = 0.5
 """Share of a question's weight in words that the best passage must have where no cosine is to be had."""
 
@@ -226,12 +228,22 @@ class Retriever:
     async def _led(
         self, vector: Vector, known: Collection[str], votes: Votes, filters: Filters, trace: Trace
     ) -> list[Hit]:
-        """The best passages of articles that only cases led to."""
+        """The best passage of each article that only cases led to.
+
+        One of each: the rest of them among the candidates costs 0.008 nDCG@10 on Firefox's cases.
+        """
         wanted = frozenset(votes.leaders(LED)) - frozenset(known)
-        if not wanted or (filters.articles and not (wanted := wanted & filters.articles)):
-            return []
-        own = replace(filters, articles=wanted)
-        return await self._nearest(vector, own, 4 * len(wanted), trace, "led") or []
+        if filters.articles:
+            wanted &= filters.articles
+        best: dict[str, Hit] = {}
+        while missing := wanted - best.keys():
+            own, limit = replace(filters, articles=missing), LED_PASSAGES * len(missing)
+            hits = await self._nearest(vector, own, limit, trace, "led")
+            if not hits:
+                break
+            for hit in hits:
+                best.setdefault(hit.article_id, hit)
+        return list(best.values())
 
     async def _sparse(self, words: Awaitable[Words], filters: Filters, trace: Trace) -> list[Hit] | None:
         terms, limit = (await words).terms, self.settings.candidates

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -314,6 +315,39 @@ async def test_the_service_is_judged_by_its_own_cases(loop: Loop, conn: db.Conne
     past = await asked_again(pool, retriever, lambda _: None)
     assert await learn_weights(pool, retriever, loop.knowledge.settings.index, past) is None
     assert await learn_affinity(pool, retriever, loop.cases.collection, past) is None
+
+
+async def test_every_article_that_only_cases_know_is_among_the_candidates_once(
+    loop: Loop, conn: db.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more").mkdir()
+    colour = " ".join(["The lid can be painted in any colour you choose, red or green or blue."] * 10)
+    write(
+        tmp_path / "more",
+        "paint",
+        "Painting the lid",
+        "\n\n".join(f"## Coat {i}\n\n{colour}" for i in range(6)),
+    )
+    await loop.knowledge.index(tmp_path / "more")
+    wanted = {
+        slug: await conn.fetchval("SELECT id FROM articles WHERE slug = $1", slug)
+        for slug in ("paint", "saving")
+    }
+    question = "The lamp on the lid is red, green or blue. Choose its colour."
+    await repository.add_imported(
+        conn,
+        [Imported(slug, f"{question} {slug}", (article,)) for slug, article in wanted.items()],
+        ["public"],
+    )
+    await jobs.write_missing(loop.knowledge.pool, (await loop.wanted())[0], first_line=0.7)
+    monkeypatch.setattr("models.retrieval.retriever.LED_PASSAGES", 1)
+    found: list[Candidates] = []
+    await loop.retriever(candidates=1).retrieve(question, filters=Filters(), observe=found.append)
+    assert found[0].ranked
+    assert Counter(each.article_id for each in found[0].ranked)[str(wanted["paint"])] == 1, (
+        "its best, not all"
+    )
+    assert {each.article_id for each in found[0].ranked} >= {str(each) for each in wanted.values()}
 
 
 async def test_what_was_learnt_is_learnt_anew_without_links_that_were_taken_back(

@@ -21,6 +21,12 @@ def places() -> Vectors:
     return unit(np.random.default_rng(0).normal(size=(len(ARTICLES), DIMENSIONS)))
 
 
+@pytest.fixture
+def titles(places: Vectors) -> Vectors:
+    """Each near its article."""
+    return unit(places + np.random.default_rng(7).normal(size=places.shape, scale=0.02))
+
+
 def questions(places: Vectors, of: list[int], seed: int) -> Vectors:
     """Customers speak of article i in the words of the one before: likeness alone never finds it."""
     noise = np.random.default_rng(seed).normal(size=(len(of), DIMENSIONS), scale=0.05)
@@ -32,20 +38,27 @@ def best(learnt: Affinity, question: Vectors) -> str:
     return max(lifts, key=lambda article: lifts[article])
 
 
-def test_it_learns_how_customers_speak_of_articles(places: Vectors) -> None:
+def test_it_learns_how_customers_speak_of_articles(places: Vectors, titles: Vectors) -> None:
     of = list(range(len(ARTICLES))) * 10
-    learnt = fit(questions(places, of, 1), [[ARTICLES[i]] for i in of], ARTICLES, places)
+    learnt = fit(questions(places, of, 1), [[ARTICLES[i]] for i in of], ARTICLES, places, titles)
     assert learnt
     assert [best(learnt, each) for each in questions(places, list(range(12)), 2)] == ARTICLES
     nothing = Affinity(tuple(ARTICLES), 12 * places, np.zeros(12, dtype=np.float32))
     assert best(nothing, questions(places, [3], 2)[0]) != ARTICLES[3]
 
 
-def test_an_article_that_no_case_led_to_is_ranked_by_likeness(places: Vectors) -> None:
+def test_an_article_that_no_case_led_to_is_ranked_by_likeness(places: Vectors, titles: Vectors) -> None:
     of = list(range(6)) * 10
-    learnt = fit(places[of], [[ARTICLES[i]] for i in of], ARTICLES, places)
+    learnt = fit(places[of], [[ARTICLES[i]] for i in of], ARTICLES, places, titles)
     assert learnt
     assert best(learnt, places[9]) == ARTICLES[9]
+
+
+def test_a_title_is_a_question_that_its_article_solves(places: Vectors) -> None:
+    of, elsewhere = list(range(6)) * 10, np.roll(places, 3, axis=0)
+    learnt = fit(questions(places, of, 1), [[ARTICLES[i]] for i in of], ARTICLES, places, elsewhere)
+    assert learnt
+    assert best(learnt, elsewhere[9]) == ARTICLES[9], "no case led to it, and it lies elsewhere"
 
 
 def test_lifts_are_what_chances_are_above_the_floor(places: Vectors) -> None:
@@ -56,10 +69,10 @@ def test_lifts_are_what_chances_are_above_the_floor(places: Vectors) -> None:
     assert lifts["a"] == pytest.approx(0.5 * (-FLOOR + np.log(1 / (1 + np.exp(-0.4)))), abs=1e-4)
 
 
-def test_links_to_articles_that_are_gone_teach_nothing(places: Vectors) -> None:
-    assert fit(places[:2], [["gone"], []], ARTICLES, places) is None
-    with_gone = fit(places[:2], [["article-0", "gone"], ["article-1"]], ARTICLES, places)
-    without = fit(places[:2], [["article-0"], ["article-1"]], ARTICLES, places)
+def test_links_to_articles_that_are_gone_teach_nothing(places: Vectors, titles: Vectors) -> None:
+    assert fit(places[:2], [["gone"], []], ARTICLES, places, titles) is None
+    with_gone = fit(places[:2], [["article-0", "gone"], ["article-1"]], ARTICLES, places, titles)
+    without = fit(places[:2], [["article-0"], ["article-1"]], ARTICLES, places, titles)
     assert with_gone
     assert without
     np.testing.assert_allclose(with_gone.vectors, without.vectors)
