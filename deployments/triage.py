@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from threadpoolctl import threadpool_limits
 
 from app import db
 from app.triage import service as versions
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 class Triage(Watching):
     async def __init__(self, profile: Profile, *, embedder: DeploymentHandle) -> None:
         observation.set_up()
+        threadpool_limits(1)  # a ticket's neighbours took two BLAS threads 7.1 ms on a busy machine, one 1.6
         settings, env = profile.embedder, environment.read()
         self.embedder = RemoteEmbedder(embedder, name=settings.model, dimensions=settings.dimensions)
         self.abstain_below = profile.triage.abstain_below

@@ -7,7 +7,7 @@ from app.chat import service
 from app.chat.schemas import ConversationJob
 from app.jobs import service as jobs
 from app.jobs.schemas import Effect, Handler, Job
-from app.ledger.schemas import Labels
+from app.routing import service as routing
 from models.triage.protocol import Triager
 
 SETTLE = "settle_conversations"
@@ -31,12 +31,7 @@ def handlers(pool: db.Pool, triager: Triager) -> Mapping[str, Handler]:
         if question is None:
             return
         triage = await triager.triage(question[:SUBJECT], question)
-        labels = Labels(
-            triage.queue.name if triage.queue else None,
-            triage.intent.name if triage.intent else None,
-            triage.language.name,
-        )
         async with effect() as conn:
-            await service.note_labels(conn, conversation_id, labels)
+            await service.note_triage(conn, conversation_id, routing.triage_out(triage))
 
     return {SETTLE: settle, service.CLASSIFY: classify}

@@ -9,7 +9,7 @@ from app.holdings import EXPIRED, Counts, Holdings, Part, by
 CONVERSATIONS = Part(
     "conversations",
     """
-    SELECT id, title, ticket_id, created_at, updated_at FROM conversations
+    SELECT id, title, ticket_id, triage, created_at, updated_at FROM conversations
      WHERE user_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3
     """,
     sealed={"title": TITLE},
@@ -29,6 +29,8 @@ MESSAGES = Part(
 
 
 async def _forget(conn: Connection, person: UUID) -> Counts:
+    """What was said goes with the key; triage's reasons may quote it."""
+    await conn.execute("UPDATE conversations SET triage = triage - 'reasons' WHERE user_id = $1", person)
     row = await conn.fetchrow(
         """
         SELECT count(DISTINCT c.id) AS conversations, count(m.id) AS conversation_messages
@@ -51,7 +53,8 @@ WITH old AS (
     UPDATE message_feedback f SET comment = {EXPIRED}
       FROM messages m JOIN old ON old.id = m.conversation_id WHERE f.message_id = m.id
 )
-UPDATE conversations c SET title = {EXPIRED}, emptied_at = now() FROM old WHERE c.id = old.id RETURNING c.id
+UPDATE conversations c SET title = {EXPIRED}, triage = triage - 'reasons', emptied_at = now()
+  FROM old WHERE c.id = old.id RETURNING c.id
 """  # noqa: S608
 
 HOLDINGS = Holdings((CONVERSATIONS, MESSAGES), _forget, {"conversations": by(EMPTY)})

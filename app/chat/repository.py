@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from pydantic import JsonValue
 
 from app.chat.schemas import Conversation, Message
 from app.chat.sealed import COMMENT, CONTENT, TITLE
 from app.db import Connection
 from app.vault import service as vault
 
-CONVERSATION = "id, user_id, title, ticket_id, created_at, updated_at"
+CONVERSATION = "id, user_id, title, ticket_id, triage, created_at, updated_at"
 MESSAGE = """
 m.id, m.author, m.content, m.citations, m.outcome, m.sources, m.created_at, c.user_id
   FROM messages m JOIN conversations c ON c.id = m.conversation_id
@@ -187,6 +188,10 @@ async def set_feedback(
         await COMMENT.seal(conn, owner, comment),
     )
     return done == "INSERT 0 1"
+
+
+async def set_triage(conn: Connection, conversation_id: UUID, record: dict[str, JsonValue]) -> None:
+    await conn.execute("UPDATE conversations SET triage = $2 WHERE id = $1", conversation_id, record)
 
 
 async def comments(conn: Connection, message_ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from app.tickets.schemas import STORABLE, Subject
 
@@ -17,6 +17,11 @@ class Conversation(BaseModel):
     id: UUID
     title: str
     ticket_id: UUID | None = None
+    triage: dict[str, JsonValue] | None = Field(
+        None,
+        description="what the first question is about, with probabilities, reasons and version; "
+        "null until it was read, and to customers",
+    )
     created_at: datetime
     updated_at: datetime
 

@@ -22,6 +22,7 @@ from app.knowledge import service as knowledge
 from app.ledger import service as ledger
 from app.ledger.schemas import Labels
 from app.llm import service as llm
+from app.routing.schemas import TriageOut
 from app.state import State
 from app.tickets import service as tickets
 from app.tickets.schemas import Ticket, TicketDraft
@@ -78,7 +79,12 @@ async def get(conn: db.Connection, who: Identity, conversation_id: UUID) -> Conv
     found = await repository.get(conn, conversation_id)
     if found is None or not (who.is_staff or found.user_id == who.id):
         raise ConversationNotFound
-    return found.conversation
+    return visible_to(who, found.conversation)
+
+
+def visible_to(who: Identity, conversation: Conversation) -> Conversation:
+    """As `who` may see it: triage is for staff."""
+    return conversation if who.is_staff else conversation.model_copy(update={"triage": None})
 
 
 async def page(
@@ -86,7 +92,8 @@ async def page(
 ) -> tuple[list[Conversation], UUID | None]:
     """`who`'s own conversations, newest first, and where to go on if there are more."""
     found = await repository.page(conn, who.id, before, limit + 1)
-    return found[:limit], found[limit - 1].id if len(found) > limit else None
+    shown = [visible_to(who, each) for each in found[:limit]]
+    return shown, shown[-1].id if len(found) > limit else None
 
 
 async def messages(
@@ -262,7 +269,9 @@ async def first_question(conn: db.Connection, conversation_id: UUID) -> str | No
     return said[0].content if said else None
 
 
-async def note_labels(conn: db.Connection, conversation_id: UUID, labels: Labels) -> None:
-    """What triage says of a conversation's first question."""
+async def note_triage(conn: db.Connection, conversation_id: UUID, triage: TriageOut) -> None:
+    """What triage says of a conversation's first question: for staff to see, and for the ledger's figures."""
     await repository.lock(conn, conversation_id)
-    await ledger.classified(conn, conversation_id, labels)
+    await repository.set_triage(conn, conversation_id, triage.model_dump(mode="json"))
+    queue, intent = (label.name if label else None for label in (triage.queue, triage.intent))
+    await ledger.classified(conn, conversation_id, Labels(queue, intent, triage.language.name))

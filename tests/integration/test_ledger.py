@@ -14,6 +14,7 @@ from app import db
 from app.analytics import jobs as analytics_jobs
 from app.auth.schemas import Identity
 from app.chat import jobs as chat_jobs
+from app.chat import people as chat_people
 from app.chat import repository as conversations
 from app.chat import service as chat
 from app.chat.schemas import FeedbackIn
@@ -352,5 +353,13 @@ async def test_the_jobs_tell_what_it_is_about_settle_it_and_refresh_the_figures(
     _, classified, ended = await ledger.entries(conn, conversation)
     assert (classified.queue, classified.intent, classified.language) == ("accounts", "password_reset", "en")
     assert f"{ended.kind}:{ended.reason}" == "abandoned:unanswered"
+    seen = await chat.get(conn, await factories.person(conn, "agent"), conversation)
+    assert seen.triage
+    assert (seen.triage["version"], seen.triage["intent"]["name"]) == (triager.version, "password_reset")
+    assert seen.triage["reasons"]
+    assert (await chat.get(conn, customer, conversation)).triage is None
+    await chat_people.HOLDINGS.forget(conn, customer.id)
+    kept = await conn.fetchval("SELECT triage FROM conversations WHERE id = $1", conversation)
+    assert "reasons" not in kept, "they may quote what was said"
     kinds = await conn.fetch("SELECT kind FROM analytics_facts WHERE key = $1 ORDER BY kind", conversation)
     assert [row["kind"] for row in kinds] == ["ended", "opened"]
