@@ -24,6 +24,7 @@ from pymilvus.grpc_gen import milvus_pb2_grpc
 
 from config.embedded.milvus import authorization
 from config.embedded.milvus_filters import keep_masks
+from config.embedded.milvus_search import search_fast
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ def serve(folder: Path, port: int, token: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     keep_masks()
+    search_fast()
     db = MilvusLite(str(folder / "data"))
     loaded = Loaded(db, folder / "loaded.json")
     loaded.restore()

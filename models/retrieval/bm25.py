@@ -52,10 +52,6 @@ def idf(chunks: int, chunks_with: int) -> float:
     return math.log1p((chunks - chunks_with + 0.5) / (chunks_with + 0.5))
 
 
-def dot(left: SparseVector, right: SparseVector) -> float:
-    return sum(weight * right[term] for term, weight in left.items() if term in right)
-
-
 def coverage(counts: Counter[int], text: str, statistics: CorpusStatistics) -> float:
     """Which share of the query's words, by weight, `text` has; in [0, 1]."""
     weights = query_weights(counts, statistics)

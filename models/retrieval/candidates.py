@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.retrieval.bm25 import dot
 from models.retrieval.fusion import mix, with_support
-from models.retrieval.store import Hit, SparseVector
+from models.retrieval.kept import cosines, overlaps
+from models.retrieval.store import ChunkVectors, Hit, SparseVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +23,20 @@ class Candidate:
 
 
 def merged(
-    dense: Sequence[Hit], sparse: Sequence[Hit], vector: NDArray[np.float32], terms: SparseVector
+    dense: Sequence[Hit],
+    sparse: Sequence[Hit],
+    vectors: Mapping[str, ChunkVectors],
+    vector: NDArray[np.float32],
+    terms: SparseVector,
 ) -> list[Candidate]:
-    """Every chunk that either search found, once."""
-    found = {
-        hit.chunk_id: Candidate(hit.chunk_id, hit.article_id, hit.score, dot(terms, hit.sparse or {}))
-        for hit in dense
-    }
-    for hit in sparse:
-        if hit.chunk_id not in found:
-            cosine = float(vector @ hit.dense) if hit.dense is not None else 0.0
-            found[hit.chunk_id] = Candidate(hit.chunk_id, hit.article_id, cosine, hit.score)
-    return list(found.values())
+    """Every chunk that either search found and that is still there, once."""
+    articles = {hit.chunk_id: hit.article_id for hit in (*dense, *sparse) if hit.chunk_id in vectors}
+    chunks = [vectors[chunk_id] for chunk_id in articles]
+    scores = zip(cosines(vector, chunks).tolist(), overlaps(terms, chunks).tolist(), strict=True)
+    return [
+        Candidate(chunk_id, article_id, cosine, keyword)
+        for (chunk_id, article_id), (cosine, keyword) in zip(articles.items(), scores, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.retrieval.affinity import Affinity
-from models.retrieval.bm25 import dot
+from models.retrieval.kept import KeptVectors, overlaps
 from models.retrieval.passages import Filters, PastCase
-from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
+from models.retrieval.store import ChunkVectors, Hit, SparseVector, StoreUnavailable, VectorStore
 from models.retrieval.trace import Trace
 from models.retrieval.voters import VOTERS, Array, Neighbours, Voting, roots
 
@@ -84,8 +84,13 @@ class CaseMemory:
 
     def __init__(self, store: VectorStore, library: CaseLibrary, voting: Voting) -> None:
         self.store = store
+        self.vectors = KeptVectors(store)
         self.library = library
         self.voting = voting
+
+    async def close(self) -> None:
+        self.vectors.forget()
+        await self.store.close()
 
     async def weights(self) -> Mapping[str, float]:
         """Of each voter: what was learnt, or else the profile's."""
@@ -107,12 +112,13 @@ class CaseMemory:
         try:
             with trace.stage("cases"):
                 limit = self.voting.neighbours + len(without)
-                hits = await self.store.search_dense(vector, filters=readers, limit=limit, with_vectors=True)
+                hits = await self.store.search_dense(vector, filters=readers, limit=limit)
+                vectors = await self.vectors.of(hits, vector)
         except StoreUnavailable as error:
             log.warning("searching without solved cases: %s", error)
             trace.degrade("cases")
             return Votes()
-        near = [hit for hit in hits if hit.chunk_id not in without]
+        near = [hit for hit in hits if hit.chunk_id in vectors and hit.chunk_id not in without]
         if not near:
             return Votes()
         with trace.stage("links"):
@@ -121,7 +127,7 @@ class CaseMemory:
         if not near:
             return Votes()
         cases = tuple(PastCase(hit.chunk_id, hit.score, linked[hit.chunk_id]) for hit in near)
-        counted = roots(_neighbours(near, linked, terms), self.voting)
+        counted = roots(_neighbours(near, vectors, linked, terms), self.voting)
         standing = await self.library.standing()
         learnt = standing.affinity.lifts(vector, self.voting.affinity) if standing.affinity else {}
         return Votes(cases, counted, await self.weights(), learnt)
@@ -133,12 +139,16 @@ def added(some: Mapping[str, float], more: Mapping[str, float]) -> dict[str, flo
 
 
 def _neighbours(
-    near: Sequence[Hit], linked: Mapping[str, tuple[str, ...]], terms: SparseVector
+    near: Sequence[Hit],
+    vectors: Mapping[str, ChunkVectors],
+    linked: Mapping[str, tuple[str, ...]],
+    terms: SparseVector,
 ) -> Neighbours:
     mass = sum(terms.values()) or 1.0
+    chunks = [vectors[hit.chunk_id] for hit in near]
     return Neighbours(
         similarities=np.array([hit.score for hit in near]),
-        words=np.array([dot(terms, hit.sparse or {}) / mass for hit in near]),
-        vectors=np.stack([hit.dense for hit in near if hit.dense is not None]),
+        words=overlaps(terms, chunks) / mass,
+        vectors=np.stack([chunk.dense for chunk in chunks]),
         links=[linked[hit.chunk_id] for hit in near],
     )

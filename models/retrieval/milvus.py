@@ -14,7 +14,7 @@ from pymilvus import AsyncMilvusClient, MilvusException
 from models.retrieval.filters import expression
 from models.retrieval.milvus_schema import MAX_TAGS, all_ids, point, prepare
 from models.retrieval.passages import Filters
-from models.retrieval.store import Hit, Record, SparseVector, StoreUnavailable
+from models.retrieval.store import ChunkVectors, Hit, Record, SparseVector, StoreUnavailable
 from monitoring import tracing
 
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what it also raises, with a traceback
@@ -83,17 +83,25 @@ class MilvusStore:
         reading = asyncio.to_thread(all_ids, self.uri, self.collection, self.write_timeout_s)
         return await self._within(reading, 10 * self.write_timeout_s)
 
-    async def search_dense(
-        self, vector: NDArray[np.float32], *, filters: Filters, limit: int, with_vectors: bool = False
-    ) -> list[Hit]:
+    async def search_dense(self, vector: NDArray[np.float32], *, filters: Filters, limit: int) -> list[Hit]:
         params = {"metric_type": "COSINE", "params": {"ef": max(64, 2 * limit)}}
-        fields = ["sparse", "dense"] if with_vectors else ["sparse"]
-        return await self._search("dense", vector.tolist(), params, filters, limit, fields)
+        return await self._search("dense", vector.tolist(), params, filters, limit)
 
     async def search_sparse(self, vector: SparseVector, *, filters: Filters, limit: int) -> list[Hit]:
         if not vector:
             return []
-        return await self._search("sparse", vector, {"metric_type": "IP"}, filters, limit, ["dense"])
+        return await self._search("sparse", vector, {"metric_type": "IP"}, filters, limit)
+
+    @observed("get")
+    async def vectors(self, chunk_ids: Sequence[str]) -> dict[str, ChunkVectors]:
+        client = await self._connected()
+        found: dict[str, ChunkVectors] = {}
+        for start in range(0, len(chunk_ids), BATCH):
+            ids = list(chunk_ids[start : start + BATCH])
+            getting = client.get(self.collection, ids=ids, output_fields=["dense", "sparse"], retry_times=1)
+            for row in await self._within(getting, self.timeout_s):
+                found[row["chunk_id"]] = ChunkVectors.of(row["dense"], row["sparse"])
+        return found
 
     async def ping(self) -> None:
         client = await self._connected()
@@ -121,13 +129,7 @@ class MilvusStore:
 
     @observed("search")
     async def _search(
-        self,
-        field: str,
-        vector: Any,
-        params: dict[str, Any],
-        filters: Filters,
-        limit: int,
-        fields: Sequence[str],
+        self, field: str, vector: Any, params: dict[str, Any], filters: Filters, limit: int
     ) -> list[Hit]:
         client = await self._connected()
         (hits,) = await self._within(
@@ -138,12 +140,12 @@ class MilvusStore:
                 search_params=params,
                 filter=expression(filters),
                 limit=limit,
-                output_fields=["article_id", *fields],
+                output_fields=["article_id"],
                 retry_times=1,
             ),
             self.timeout_s,
         )
-        return [_hit(hit["chunk_id"], float(hit["distance"]), hit["entity"]) for hit in hits]
+        return [Hit(hit["chunk_id"], hit["entity"]["article_id"], float(hit["distance"])) for hit in hits]
 
     async def _connected(self) -> AsyncMilvusClient:
         """Connect at the first call, so that a store that is down stops no replica from starting."""
@@ -159,17 +161,6 @@ class MilvusStore:
         except DOWN as error:
             why = " ".join(str(error).split()) or "no answer in time"
             raise StoreUnavailable(f"Milvus at {self._address}: {why}") from error
-
-
-def _hit(chunk_id: str, score: float, entity: dict[str, Any]) -> Hit:
-    dense, sparse = entity.get("dense"), entity.get("sparse")
-    return Hit(
-        chunk_id,
-        entity["article_id"],
-        score,
-        None if dense is None else np.asarray(dense, dtype=np.float32),
-        sparse,
-    )
 
 
 def _row(record: Record) -> dict[str, Any]:

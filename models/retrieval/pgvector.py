@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.retrieval.passages import Filters
 from models.retrieval.pgvector_schema import Tables, dimensions_of, prepare, publish
-from models.retrieval.store import Hit, Record, SparseVector, StoreUnavailable
+from models.retrieval.store import ChunkVectors, Hit, Record, SparseVector, StoreUnavailable
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 DOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
@@ -109,14 +109,11 @@ class PgVectorStore:
             rows = await conn.fetch(f"SELECT chunk_id FROM {self._tables.chunks}")  # noqa: S608
         return {row["chunk_id"] for row in rows}
 
-    async def search_dense(
-        self, vector: NDArray[np.float32], *, filters: Filters, limit: int, with_vectors: bool = False
-    ) -> list[Hit]:
+    async def search_dense(self, vector: NDArray[np.float32], *, filters: Filters, limit: int) -> list[Hit]:
         async with self._connection(self.timeout_s) as conn:
             rows = await conn.fetch(
                 f"""
-                SELECT c.chunk_id, c.article_id, 1 - (c.dense <=> $6::real[]::vector) AS score,
-                       c.terms, c.weights, CASE WHEN $8 THEN c.dense::real[] END AS dense
+                SELECT c.chunk_id, c.article_id, 1 - (c.dense <=> $6::real[]::vector) AS score
                   FROM {self._tables.chunks} c
                  WHERE {ALLOWED}
                  ORDER BY c.dense <=> $6::real[]::vector
@@ -125,18 +122,8 @@ class PgVectorStore:
                 *_allowed(filters),
                 vector.tolist(),
                 limit,
-                with_vectors,
             )
-        return [
-            Hit(
-                row["chunk_id"],
-                row["article_id"],
-                row["score"],
-                np.array(row["dense"], dtype=np.float32) if with_vectors else None,
-                sparse=dict(zip(row["terms"], row["weights"], strict=True)),
-            )
-            for row in rows
-        ]
+        return [Hit(row["chunk_id"], row["article_id"], row["score"]) for row in rows]
 
     async def search_sparse(self, vector: SparseVector, *, filters: Filters, limit: int) -> list[Hit]:
         if not vector:
@@ -144,29 +131,38 @@ class PgVectorStore:
         async with self._connection(self.timeout_s) as conn:
             rows = await conn.fetch(
                 f"""
-                WITH best AS (
-                    SELECT c.chunk_id, sum(posting.weight * asked.weight) AS score
-                      FROM unnest($6::bigint[], $7::double precision[]) AS asked (term, weight)
-                      JOIN {self._tables.postings} posting USING (term)
-                      JOIN {self._tables.chunks} c USING (chunk_id)
-                     WHERE {ALLOWED}
-                     GROUP BY c.chunk_id
-                     ORDER BY score DESC, c.chunk_id
-                     LIMIT $8
-                )
-                SELECT c.chunk_id, c.article_id, best.score, c.dense::real[] AS dense
-                  FROM best JOIN {self._tables.chunks} c USING (chunk_id)
-                 ORDER BY best.score DESC, c.chunk_id
+                SELECT c.chunk_id, c.article_id, sum(posting.weight * asked.weight) AS score
+                  FROM unnest($6::bigint[], $7::double precision[]) AS asked (term, weight)
+                  JOIN {self._tables.postings} posting USING (term)
+                  JOIN {self._tables.chunks} c USING (chunk_id)
+                 WHERE {ALLOWED}
+                 GROUP BY c.chunk_id, c.article_id
+                 ORDER BY score DESC, c.chunk_id
+                 LIMIT $8
                 """,  # noqa: S608
                 *_allowed(filters),
                 list(vector),
                 list(vector.values()),
                 limit,
             )
-        return [
-            Hit(row["chunk_id"], row["article_id"], row["score"], np.array(row["dense"], dtype=np.float32))
+        return [Hit(row["chunk_id"], row["article_id"], row["score"]) for row in rows]
+
+    async def vectors(self, chunk_ids: Sequence[str]) -> dict[str, ChunkVectors]:
+        async with self._connection(self.timeout_s) as conn:
+            rows = await conn.fetch(
+                f"""
+                SELECT chunk_id, dense::real[] AS dense, terms, weights
+                  FROM {self._tables.chunks}
+                 WHERE chunk_id = ANY ($1)
+                """,  # noqa: S608
+                list(chunk_ids),
+            )
+        return {
+            row["chunk_id"]: ChunkVectors.of(
+                row["dense"], dict(zip(row["terms"], row["weights"], strict=True))
+            )
             for row in rows
-        ]
+        }
 
     async def ping(self) -> None:
         async with self._connection(self.timeout_s) as conn:

@@ -17,6 +17,7 @@ from models.retrieval.candidates import Candidate, Weights, lifted, merged, rank
 from models.retrieval.cases import CaseMemory, Votes
 from models.retrieval.duplicates import folded
 from models.retrieval.fusion import mix, spread
+from models.retrieval.kept import KeptVectors
 from models.retrieval.library import PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
 from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
@@ -125,6 +126,7 @@ class Retriever:
     ) -> None:
         self.embedder = embedder
         self.store = store
+        self.vectors = KeptVectors(store)
         self.library = library
         self.reranker = reranker
         self.settings = settings
@@ -171,9 +173,10 @@ class Retriever:
         )
 
     async def close(self) -> None:
+        self.vectors.forget()
         await self.store.close()
         if self.cases:
-            await self.cases.store.close()
+            await self.cases.close()
 
     async def _search(
         self, query: str, filters: Filters, trace: Trace, without_cases: Collection[str]
@@ -188,7 +191,13 @@ class Retriever:
         if vector is None or dense is None or sparse is None:
             return Candidates(vector, None, votes)
         dense += await self._led(vector, {hit.article_id for hit in (*dense, *sparse)}, votes, filters, trace)
-        candidates = merged(dense, sparse, vector, known.terms)
+        try:
+            with trace.stage("vectors"):
+                vectors = await self.vectors.of(dense, vector, sparse, known.terms)
+        except StoreUnavailable as error:
+            self._without_store(error, trace)
+            return Candidates(vector, None, votes)
+        candidates = merged(dense, sparse, vectors, vector, known.terms)
         return Candidates(vector, ranked(candidates, self.settings.weights, mass=known.mass), votes)
 
     async def _statistics(self, words: Counter[int]) -> Words:
@@ -249,7 +258,9 @@ class Retriever:
         terms, limit = (await words).terms, self.settings.candidates
         try:
             with trace.stage("search"):
-                return await self.store.search_sparse(terms, filters=filters, limit=limit)
+                hits = await self.store.search_sparse(terms, filters=filters, limit=limit)
+                await self.vectors.learn([hit.chunk_id for hit in hits])  # the question is still embedded
+                return hits
         except StoreUnavailable as error:
             self._without_store(error, trace)
             return None

@@ -100,17 +100,20 @@ async def test_sparse_search_ranks_by_dot_product(store: VectorStore) -> None:
     assert await store.search_sparse({77: 1.0}, filters=ALL, limit=2) == []
 
 
-async def test_a_hit_carries_the_other_vector(store: VectorStore) -> None:
-    await store.upsert([record(3)])
-    await store.flush()
-    (dense,) = await store.search_dense(unit(3), filters=ALL, limit=1)
-    assert dense.dense is None, "four bytes a dimension that nobody asked for"
-    (both,) = await store.search_dense(unit(3), filters=ALL, limit=1, with_vectors=True)
-    assert both.dense == pytest.approx(unit(3))
-    assert both.sparse == dense.sparse
-    (sparse,) = await store.search_sparse({4: 1.0}, filters=ALL, limit=1)
-    assert dense.sparse == pytest.approx({4: 1.0, 1000: 0.5})
-    assert sparse.dense == pytest.approx(unit(3), abs=1e-6)
+async def test_vectors_are_read_by_id(store: VectorStore) -> None:
+    await store.upsert([record(3), record(4), record(5)])
+    for flushed in (False, True):
+        found = await store.vectors(["c3", "c5", "c77"])
+        assert found.keys() == {"c3", "c5"}
+        assert found["c3"].dense == pytest.approx(unit(3), abs=1e-6)
+        weights = dict(zip(found["c3"].terms.tolist(), found["c3"].weights.tolist(), strict=True))
+        assert weights == pytest.approx({4: 1.0, 1000: 0.5})
+        if not flushed:
+            await store.flush()
+    assert await store.vectors([]) == {}
+    many = [record(n) for n in range(600)]
+    await store.upsert(many)
+    assert (await store.vectors([each.chunk_id for each in many])).keys() == {each.chunk_id for each in many}
 
 
 async def test_filters_hold_in_both_searches(store: VectorStore) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.retrieval.candidates import Candidate, Weights, merged, ranked
 from models.retrieval.fusion import mix, spread, with_support, z_scores
-from models.retrieval.store import Hit
+from models.retrieval.store import ChunkVectors, Hit
 
 SCORES = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=50)
 
@@ -58,11 +58,17 @@ def test_spread_keeps_the_order_and_the_limit(articles: list[str], limit: int) -
 
 def test_every_candidate_is_scored_both_ways() -> None:
     vector = np.array([1.0, 0.0], np.float32)
-    dense = [Hit("a", "x", 0.9, sparse={7: 2.0})]
-    sparse = [Hit("b", "y", 4.0, dense=np.array([0.5, 0.5], np.float32)), Hit("a", "x", 6.0)]
-    found = {each.chunk_id: each for each in merged(dense, sparse, vector, {7: 3.0})}
-    assert (found["a"].cosine, found["a"].keyword) == (0.9, 6.0)
-    assert (found["b"].cosine, found["b"].keyword) == (0.5, 4.0)
+    dense = [Hit("a", "x", 0.6), Hit("gone", "z", 0.5)]
+    sparse = [Hit("b", "y", 4.5), Hit("a", "x", 6.0)]
+    vectors = {
+        "a": ChunkVectors.of([0.6, 0.8], {7: 2.0, 9: 1.0}),
+        "b": ChunkVectors.of([0.0, 1.0], {7: 1.5}),
+        "c": ChunkVectors.of([1.0, 0.0], {7: 9.0}),
+    }
+    found = {each.chunk_id: each for each in merged(dense, sparse, vectors, vector, {3: 1.0, 7: 3.0})}
+    assert found.keys() == {"a", "b"}, "what a search found and what is still there"
+    assert (found["a"].cosine, found["a"].keyword) == (pytest.approx(0.6), 6.0)
+    assert (found["b"].cosine, found["b"].keyword) == (0.0, 4.5)
 
 
 def candidate(name: str, cosine: float, keyword: float) -> Candidate:
