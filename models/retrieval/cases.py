@@ -20,6 +20,9 @@ from models.retrieval.voters import VOTERS, Array, Neighbours, Voting, roots
 
 log = logging.getLogger(__name__)
 
+KEPT_S = 60.0
+"""How long a case's vectors are kept: those of somebody who was erased are out of memory within this."""
+
 
 class CaseLibrary(Protocol):
     """The truth about cases, which the vector store only repeats."""
@@ -84,7 +87,7 @@ class CaseMemory:
 
     def __init__(self, store: VectorStore, library: CaseLibrary, voting: Voting) -> None:
         self.store = store
-        self.vectors = KeptVectors(store)
+        self.vectors = KeptVectors(store, seconds=KEPT_S)
         self.library = library
         self.voting = voting
 

@@ -25,6 +25,8 @@ from pipelines.indexing.summary import Summary
 
 PAGE = 2_000
 """Articles read from PostgreSQL at once, about 10 MB: memory stays flat however many there are."""
+THREADS = 1
+"""Of an embedder: there are as many of them as cores."""
 
 Progress: TypeAlias = Callable[[Summary], None]
 
@@ -56,7 +58,7 @@ class Settings:
         return cls(
             index=retrieval.collection,
             embedder=EmbedderOptions(
-                environment.models / embedder.model, embedder.precision, embedder.threads, embedder.max_tokens
+                environment.models / embedder.model, embedder.precision, THREADS, embedder.max_tokens
             ),
             dimensions=embedder.dimensions,
             chunking=Chunking(retrieval.chunk_tokens, retrieval.chunk_overlap_sentences),
@@ -71,7 +73,7 @@ class Settings:
             embedder=EmbedderOptions(
                 environment.models / model,
                 precision,
-                profile.embedder.threads,
+                THREADS,
                 max_tokens,
             ),
             dimensions=index.dimensions,

@@ -98,6 +98,11 @@ def test_they_find_the_same(both: Both, seed: int) -> None:
             both.collection.flush()
         for expr in (None, 'article_id in ["a1", "a3"]', 'article_id == "nowhere"'):
             hits += both.same(rng, expr, rng.choice(FIELDS))
+        both.collection.flush()
+        both.same(rng, None, ["article_id"])
+        both.collection.delete([f"c{number}" for number in rng.sample(range(80), 4)])
+        both.collection.flush()  # the segments stay the same
+        both.same(rng, None, ["article_id"])
     assert hits > 500
 
 
