@@ -117,8 +117,9 @@ def retriever_over(
         if settings.rerank and settings.rerank_weight
         else None
     )
+    embedder = replace(Settings.of(profile, environment.read()).embedder, threads=profile.embedder.threads)
     return Retriever(
-        embedder=LocalEmbedder(Settings.of(profile, environment.read()).embedder.open()),
+        embedder=LocalEmbedder(embedder.open()),
         store=store,
         library=PostgresLibrary(pool, settings.collection),
         reranker=reranker,
