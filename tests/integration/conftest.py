@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from app import db
 from app.auth.schemas import Identity
-from app.main import create_app, furnish
+from app.main import furnish
 from app.state import State
 from config import environment, profile
 from config.keyring import FixedKeys
@@ -18,7 +18,7 @@ from models.triage.learnt import LearntTriager
 from tests import factories
 from tests.integration import gateway
 from tests.integration.upstream import Upstream
-from tests.integration.whole import served
+from tests.integration.whole import served, unfurnished
 
 Browser: TypeAlias = Callable[[Identity], httpx.AsyncClient]
 
@@ -33,7 +33,7 @@ def desk(pool: db.Pool, redis: Redis, triager: LearntTriager) -> FastAPI:
     """Without retrieval, assistant and LLM: asking for those is an error."""
     settings = profile.load("test")
     absent = cast(Any, None)
-    app = create_app(settings, absent)
+    app = unfurnished()
     state = State(
         profile=settings,
         environment=environment.read(),

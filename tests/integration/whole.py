@@ -1,6 +1,8 @@
 """The whole application, for tests that go through every operation: real stores, scripted models."""
 
 import asyncio
+import copy
+import functools
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
+from starlette.datastructures import State as Attributes
 
 from app import cache, db
 from app.auth import api_keys
@@ -85,13 +88,25 @@ class World:
         return token
 
 
+@functools.cache
+def _built() -> FastAPI:
+    return create_app(profile.load("test"), cast(Any, None))
+
+
+def unfurnished() -> FastAPI:
+    """The application, nothing hung on it yet. All share the routes of one: making them takes 0.2 s."""
+    app = copy.copy(_built())
+    app.state, app.middleware_stack = Attributes(), None
+    return app
+
+
 @asynccontextmanager
 async def application(database_url: str, redis_url: str, triager: LearntTriager) -> AsyncIterator[FastAPI]:
     """The application on these stores, its one provider scripted."""
     settings = profile.load("test")
     pool = await db.connect(database_url, max_size=10, statement_timeout_s=10)
     redis = cache.connect(redis_url, timeout_s=2)
-    app = create_app(settings, cast(Any, None))
+    app = unfurnished()
     async with gateway.providers(Upstream()) as catalogue:
         state = State(
             profile=settings,
