@@ -47,7 +47,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def stores() -> Iterator[Addresses]:
     """PostgreSQL, Valkey and Milvus Lite in a home that is thrown away."""
-    folder = Path(tempfile.mkdtemp(prefix="es-tests-", dir=_in_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="es-tests-", dir=in_memory()))
     folder.chmod(0o755)  # PostgreSQL does not run as root: its user has to reach the folder
     embedded = Stores(folder / "home")
     try:
@@ -100,7 +100,7 @@ async def redis(stores: Addresses) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def _in_memory() -> Path | None:
+def in_memory() -> Path | None:
     """Where files cost nothing, if there is room.
 
     ext4 looks for a new file's inode past every one deleted lately: with a database dropped by each test

