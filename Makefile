@@ -41,10 +41,10 @@ models: setup-dev
 	@$(RUN) -m models.preparation all
 
 test: models ## every test that takes seconds, on real stores and the real application
-	$(RUN) -m pytest -m "not long" --cov --cov-report=term:skip-covered
+	$(RUN) -m pytest -m "not long" --durations=25 --cov --cov-report=term:skip-covered
 
 test-long: models ## what takes minutes
-	$(RUN) -m pytest -m long
+	$(RUN) -m pytest -m long --durations=25
 
 .PHONY: bench chaos
 bench: models ## every benchmark, or one: make bench ONLY=routing_simulation
