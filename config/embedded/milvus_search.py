@@ -3,14 +3,19 @@
 Milvus Lite 3.2.2 decides for each row anew, at every search, whether it is the newest of its id and still
 there; adds up sparse products one by one; and makes a dictionary of all of a hit's fields, vectors too, to
 take one out of it. Here what segments and deletions say of rows is kept until one of them changes, numpy adds
-up the products, and only the fields that were asked for are read. What lies in the memtable, or is asked for
-in another way (by partition, all fields, dynamic ones), Milvus Lite still searches itself.
+up the products, and only the fields that were asked for are read. Its graph of neighbours finds little of
+what a narrow filter lets through (78 % of the nearest hundred where that is a tenth of 2,400 passages, 46 %
+where it is a fiftieth): few rows are compared one by one, for more the graph is searched as much further.
+
+What lies in the memtable, or is asked for in another way (by partition, all fields, dynamic ones), Milvus
+Lite still searches itself.
 """
 
 import heapq
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +32,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 Hits: TypeAlias = list[dict[str, Any]]
 Nearest: TypeAlias = Callable[[Any, Mask], tuple[NDArray[np.int64], NDArray[np.float32]]]
 """For each query the rows of a segment that a mask lets through, nearest first or -1, and their distances."""
+FEW = 10
+"""Times as many rows as are wanted: up to so many are compared one by one, 1.5 ms for a thousand."""
 MOST = 64
 """Sets of segments whose rows are kept in mind, a byte a row each: one a collection, and some of before."""
 
@@ -58,9 +65,12 @@ class Searches:
         def nearest(segment: Any, mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
             vectors, there = segment.vector_data(field)
             mask = mask if there is None else mask & there
-            index = segment.indexes.get(field) or BruteForceIndex.build(vectors, how["metric_type"])
+            index, rows = segment.indexes.get(field), int(mask.sum())
+            if index is None or rows <= FEW * k:
+                index = BruteForceIndex.build(vectors, how["metric_type"])
+            params = _wider(how["search_params"] or {}, len(mask) / max(rows, 1))
             return index.search(  # type: ignore[no-any-return]
-                query_vectors, k, valid_mask=None if mask.all() else mask, params=how["search_params"]
+                query_vectors, k, valid_mask=None if mask.all() else mask, params=params
             )
 
         masks = self._masks(segments, how["delta_index"], memtable)
@@ -168,6 +178,11 @@ def _there(segments: Sequence[Any], deleted: Mapping[Any, int]) -> list[Mask]:
         )
         for segment in segments
     ]
+
+
+def _wider(params: Mapping[str, Any], times: float) -> dict[str, Any]:
+    """As many candidates that are let through as without a filter."""
+    return {**params, "ef": ceil(params["ef"] * times)} if "ef" in params else dict(params)
 
 
 def _column(segment: Any, field: str) -> list[Any]:

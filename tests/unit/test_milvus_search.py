@@ -70,13 +70,17 @@ def sparse(rng: random.Random) -> dict[int, float]:
 @pytest.fixture
 def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
     db = MilvusLite(str(tmp_path / "data"))
+    yield Both(created(db, "BRUTE_FORCE"), monkeypatch)
+    db.close()
+
+
+def created(db: MilvusLite, index: str) -> Any:
     collection = db.create_collection("some", SCHEMA)
     collection.create_index(
-        "dense", {"index_type": "BRUTE_FORCE", "metric_type": "COSINE", "params": {}, "search_params": {}}
+        "dense", {"index_type": index, "metric_type": "COSINE", "params": {}, "search_params": {}}
     )
     collection.load()
-    yield Both(collection, monkeypatch)
-    db.close()
+    return collection
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -104,6 +108,43 @@ def test_they_find_the_same(both: Both, seed: int) -> None:
         both.collection.flush()  # the segments stay the same
         both.same(rng, None, ["article_id"])
     assert hits > 500
+
+
+@pytest.mark.parametrize(("expr", "through"), [('article_id == "a7"', {7}), ('article_id < "a3"', {0, 1, 2})])
+def test_the_nearest_of_what_a_filter_lets_through_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expr: str, through: set[int]
+) -> None:
+    db, rng = MilvusLite(str(tmp_path / "data")), np.random.default_rng(0)
+    collection, vectors = created(db, "HNSW"), rng.normal(size=(1500, 8))
+    article = rng.integers(10, size=len(vectors))
+    vectors += 3 * np.eye(10, 8)[article]  # those of an article lie together, as its passages do
+    collection.insert(
+        [
+            {"chunk_id": f"c{i}", "article_id": f"a{article[i]}", "dense": each.tolist(), "sparse": {1: 1.0}}
+            for i, each in enumerate(vectors)
+        ]
+    )
+    collection.flush()
+    collection.release()
+    collection.load()  # which builds the segment's graph
+    assert all(segment.indexes for segment in collection._read_snapshot()[0])
+    monkeypatch.setattr(engine, "execute_search_with_index", Searches().dense)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = np.flatnonzero(np.isin(article, list(through)))
+    missed = 0
+    for query in unit[article == 5][:30]:
+        (hits,) = collection.search(
+            anns_field="dense",
+            query_vectors=[query.tolist()],
+            top_k=12,
+            expr=expr,
+            output_fields=[],
+            search_params={"ef": 64},
+        )
+        nearest = rows[np.argsort(-(unit[rows] @ query))[:12]]
+        missed += len({f"c{i}" for i in nearest} - {hit["id"] for hit in hits})
+    db.close()
+    assert missed <= 30 * 12 * 0.01
 
 
 def test_what_is_kept_of_rows_is_bounded(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
