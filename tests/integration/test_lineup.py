@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import cache
 from typing import Any
 
 import httpx
@@ -16,8 +17,10 @@ from config import environment, profile
 from config.lineup import Lineup
 from config.profile import Profile
 from deployments import composition
+from deployments import providers as providing
 from deployments.providers import Providers
 from models.llm.catalogue import Catalogue
+from models.prompts import tokens
 from tests import factories
 from tests.integration import gateway
 from tests.integration.conftest import Browser
@@ -26,6 +29,7 @@ from tests.integration.upstream import Upstream, served
 
 PATH = "/api/v1/admin/providers"
 KEY = "FIRST_API_KEY"
+counter_for = cache(tokens.counter_for)  # one tokenizer for all tests: reading it takes 0.2 s
 
 
 class Desk:
@@ -70,6 +74,7 @@ async def desk_(
     desk: FastAPI, pool: db.Pool, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Desk]:
     monkeypatch.setenv(KEY, "secret-of-the-first")
+    monkeypatch.setattr(providing, "counter_for", counter_for)
     first, second = Upstream(), Upstream()
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(served(each)) for each in (first, second)]
