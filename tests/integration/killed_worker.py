@@ -1,6 +1,6 @@
 """A worker in a process of its own that kills itself at a set point of a job; run by `test_killed_workers`.
 
-    python -m tests.integration.killed_worker DATABASE_URL POINT
+    python -m tests.integration.killed_worker DATABASE_URL MODEL POINT
 
 Points: `taken`, `thought`, `written` (all of the effect, nothing committed), `committed`, `never`.
 """
@@ -59,9 +59,10 @@ def mortal(handler: Handler, point: str) -> Handler:
     return run
 
 
-async def work(dsn: str, point: str) -> None:
+async def work(dsn: str, model: str, point: str) -> None:
     pool = await db.connect(dsn, max_size=4, statement_timeout_s=10)
-    triager = Mortal(factories.triage_model(), factories.WordVectors())
+    triager = Mortal.load(model, factories.WordVectors())
+    assert isinstance(triager, Mortal)
     triager.point = point
     known: Mapping[str, Handler] = handlers(pool, triager)
     settings = JobSettings(poll_s=0.05, lease_s=1.0)
@@ -72,4 +73,4 @@ async def work(dsn: str, point: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], sys.argv[2]))
+    asyncio.run(work(*sys.argv[1:]))

@@ -13,9 +13,9 @@ from tests import factories
 ROOT = Path(__file__).parents[2]
 
 
-async def worker(dsn: str, point: str) -> asyncio.subprocess.Process:
+async def worker(dsn: str, model: Path, point: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.killed_worker", dsn, point), cwd=ROOT
+        *(sys.executable, "-m", "tests.integration.killed_worker", dsn, model, point), cwd=ROOT
     )
 
 
@@ -23,15 +23,17 @@ async def worker(dsn: str, point: str) -> asyncio.subprocess.Process:
 @pytest.mark.timeout(240)  # a worker takes seconds to start, on a busy machine half a minute
 @pytest.mark.parametrize("point", ["taken", "thought", "written", "committed"])
 async def test_a_worker_that_is_killed_leaves_one_effect(
-    conn: db.Connection, database_url: str, point: str
+    conn: db.Connection, database_url: str, tmp_path: Path, point: str
 ) -> None:
+    model = tmp_path / "model"
+    factories.triage_model().save(model)
     agent = await factories.agent(conn, "accounts")
     made = await factories.ticket(conn)
-    first = await worker(database_url, point)
+    first = await worker(database_url, model, point)
     assert await asyncio.wait_for(first.wait(), 90) == -signal.SIGKILL
     attempts = await conn.fetchval("SELECT attempts FROM jobs WHERE kind = 'triage_ticket'")
     assert attempts == 1
-    second = await worker(database_url, "never")
+    second = await worker(database_url, model, "never")
     try:
         async with asyncio.timeout(90):
             while await conn.fetchval("SELECT true FROM jobs WHERE status <> 'done'"):  # noqa: ASYNC110
