@@ -1,4 +1,4 @@
-"""Serves the embedding model, gathering concurrent texts into one forward pass.
+"""Serves the embedding model, gathering concurrent texts into one forward pass where that is faster.
 
 There is no torch in this process unless the profile's precision, or an index's, asks for it.
 """
@@ -44,7 +44,10 @@ class Embedder:
         `version` names another model than the profile's, as an index was made with; it is loaded when it is
         first asked for.
         """
-        rows: Vectors | Exception = await self.gather((version or self.model.version, texts))
+        wanted = version or self.model.version
+        if parse(wanted)[1] == "int8":  # which runs every text alone: company would only be waited for
+            return await self._on_thread(wanted, texts)
+        rows: Vectors | Exception = await self.gather((wanted, texts))
         if isinstance(rows, Exception):
             raise rows
         return rows
@@ -52,13 +55,12 @@ class Embedder:
     @serve.batch
     async def gather(self, calls: list[tuple[str, list[str]]]) -> list[Vectors | Exception]:
         """Called with one list; Serve hands over all that wait. One pass a model, then each caller's rows."""
-        loop = asyncio.get_running_loop()
         rows: list[Vectors | Exception] = [np.empty(0, np.float32)] * len(calls)
         for version in {version for version, _ in calls}:
             mine = [i for i, call in enumerate(calls) if call[0] == version]
             texts = [text for i in mine for text in calls[i][1]]
             try:
-                vectors = await loop.run_in_executor(self.thread, self._encode, version, texts)
+                vectors = await self._on_thread(version, texts)
             except (ModelNotFound, ValueError) as error:  # theirs alone: the others have their vectors
                 for i in mine:
                     rows[i] = error
@@ -68,6 +70,9 @@ class Embedder:
                 rows[i] = vectors[start : start + len(calls[i][1])]
                 start += len(calls[i][1])
         return rows
+
+    async def _on_thread(self, version: str, texts: list[str]) -> Vectors:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, self._encode, version, texts)
 
     def _encode(self, version: str, texts: list[str]) -> Vectors:
         """On the model's thread."""
