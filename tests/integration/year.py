@@ -16,6 +16,7 @@ from app import db
 from app.auth.schemas import Identity
 from app.chat import service as chat
 from app.chat.schemas import FeedbackIn
+from app.ledger import service as ledger
 from app.ledger.schemas import Labels
 from app.sla import service as sla
 from app.state import State
@@ -246,7 +247,7 @@ class Player:
         assert conversation
         match step.what:
             case "classify":
-                await chat.note_labels(conn, conversation, Labels(*step.value))
+                await ledger.classified(conn, conversation, Labels(*step.value))
             case "verdict" | "first_verdict":
                 answer = life.answers[-1 if step.what == "verdict" else 0]
                 verdict = FeedbackIn(message_id=answer, helpful=step.value)
