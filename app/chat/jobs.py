@@ -32,6 +32,6 @@ def handlers(pool: db.Pool, triager: Triager) -> Mapping[str, Handler]:
             return
         triage = await triager.triage(question[:SUBJECT], question)
         async with effect() as conn:
-            await service.note_triage(conn, conversation_id, routing.triage_out(triage))
+            await service.note_triage(conn, conversation_id, routing.decision(triage))
 
     return {SETTLE: settle, service.CLASSIFY: classify}

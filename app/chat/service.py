@@ -22,10 +22,9 @@ from app.knowledge import service as knowledge
 from app.ledger import service as ledger
 from app.ledger.schemas import Labels
 from app.llm import service as llm
-from app.routing.schemas import TriageOut
 from app.state import State
 from app.tickets import service as tickets
-from app.tickets.schemas import Ticket, TicketDraft
+from app.tickets.schemas import Decision, Ticket, TicketDraft
 from models.agents.answering import search_text
 from models.agents.protocol import Event, Question, Turn
 from models.retrieval.passages import Filters
@@ -269,9 +268,8 @@ async def first_question(conn: db.Connection, conversation_id: UUID) -> str | No
     return said[0].content if said else None
 
 
-async def note_triage(conn: db.Connection, conversation_id: UUID, triage: TriageOut) -> None:
+async def note_triage(conn: db.Connection, conversation_id: UUID, decided: Decision) -> None:
     """What triage says of a conversation's first question: for staff to see, and for the ledger's figures."""
     await repository.lock(conn, conversation_id)
-    await repository.set_triage(conn, conversation_id, triage.model_dump(mode="json"))
-    queue, intent = (label.name if label else None for label in (triage.queue, triage.intent))
-    await ledger.classified(conn, conversation_id, Labels(queue, intent, triage.language.name))
+    await repository.set_triage(conn, conversation_id, decided.record)
+    await ledger.classified(conn, conversation_id, Labels(decided.queue, decided.intent, decided.language))
