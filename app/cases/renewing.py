@@ -47,9 +47,11 @@ async def ground(pool: db.Pool, embedder: Embedder, *, first_line: float) -> Gro
     """No connection is held while the model reads."""
     async with db.transaction(pool) as conn:
         openings = await affinities.openings(conn)
-    begun = [opening for _, opening in openings]
-    places = await read(begun, embedder, first_line=first_line)
-    titles = await read([each.partition("\n")[0] for each in begun], embedder, first_line=first_line)
+    places = np.zeros((len(openings), embedder.dimensions), dtype=np.float32)
+    titles = np.zeros_like(places)
+    for row, (_, opening) in enumerate(openings):
+        vectors = await embedder.embed(question.views(opening))
+        places[row], titles[row] = question.mixed(vectors, first_line=first_line), vectors[-1]
     return Ground([article for article, _ in openings], places, titles)
 
 

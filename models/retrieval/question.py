@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.embedding.protocol import Embedder
+from models.embedding.protocol import Embedder, Vectors
 
 OPENING_CHARACTERS = 600
 """About 128 tokens, as the embedder was trained on: on 1,127 real questions twice as many find no more."""
@@ -20,6 +20,10 @@ def views(question: str, *, opening: int = OPENING_CHARACTERS) -> list[str]:
 
 async def embedded(question: str, embedder: Embedder, *, first_line: float) -> NDArray[np.float32]:
     """A unit vector: the opening's, and `first_line` times the first line's where there is one."""
-    vectors = await embedder.embed(views(question))
-    mixed = vectors[0] if len(vectors) == 1 else vectors[0] + first_line * vectors[1]
-    return np.asarray(mixed / max(float(np.linalg.norm(mixed)), 1e-9), dtype=np.float32)
+    return mixed(await embedder.embed(views(question)), first_line=first_line)
+
+
+def mixed(vectors: Vectors, *, first_line: float) -> NDArray[np.float32]:
+    """A question's vector from those of its `views`."""
+    both = vectors[0] if len(vectors) == 1 else vectors[0] + first_line * vectors[1]
+    return np.asarray(both / max(float(np.linalg.norm(both)), 1e-9), dtype=np.float32)
