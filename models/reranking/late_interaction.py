@@ -5,6 +5,7 @@ Zaharia 2020, "ColBERT"), on the token vectors of the embedding model itself: no
 """
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class LateInteraction:
     ) -> None:
         self.name = f"{folder.name}-maxsim"
         self._model = OnnxEmbedder(folder, precision, threads, max_tokens)
-        self._kept: dict[str, NDArray[np.float16]] = {}  # the least recently used first
+        self._kept: dict[bytes, NDArray[np.float16]] = {}  # by digest, the least recently used first
 
     def score(self, query: str, documents: Sequence[str]) -> Scores:
         """Shape (len(documents),), each in [-1, 1]; 0 for a query without words."""
@@ -38,16 +39,16 @@ class LateInteraction:
 
     def _read(self, documents: Sequence[str]) -> list[TokenVectors]:
         """Each document's tokens; the model reads those that were not asked for lately."""
-        there = {each: self._kept.pop(each) for each in dict.fromkeys(documents) if each in self._kept}
-        new = [each for each in dict.fromkeys(documents) if each not in there]
-        there |= {
-            document: vectors.astype(np.float16)
-            for document, vectors in zip(new, self._model.encode_tokens(new), strict=True)
-        }
+        keys = [blake2b(each.encode(), digest_size=16).digest() for each in documents]
+        wanted = dict(zip(keys, documents, strict=True))
+        there = {key: self._kept.pop(key) for key in wanted if key in self._kept}
+        new = [key for key in wanted if key not in there]
+        read = self._model.encode_tokens([wanted[key] for key in new])
+        there |= {key: vectors.astype(np.float16) for key, vectors in zip(new, read, strict=True)}
         self._kept |= there
         while len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
-        return [there[each].astype(np.float32) for each in documents]
+        return [there[key].astype(np.float32) for key in keys]
 
 
 def _maxsim(query: TokenVectors, document: TokenVectors) -> float:
