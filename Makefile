@@ -44,7 +44,7 @@ test: models ## every test that takes seconds, on real stores and the real appli
 	$(RUN) -m pytest -m "not long" --durations=25
 
 .PHONY: coverage
-coverage: models ## the same, and which lines and branches they reach; half as much CPU time again
+coverage: models ## the same, and which lines and branches they reach; slower
 	$(RUN) -m pytest -m "not long" --cov --cov-report=term:skip-covered
 
 test-long: models ## what takes minutes

@@ -33,7 +33,7 @@ Hits: TypeAlias = list[dict[str, Any]]
 Nearest: TypeAlias = Callable[[Any, Mask], tuple[NDArray[np.int64], NDArray[np.float32]]]
 """For each query the rows of a segment that a mask lets through, nearest first or -1, and their distances."""
 FEW = 10
-"""Times as many rows as are wanted: up to so many are compared one by one, 1.5 ms for a thousand."""
+"""Times as many rows as are wanted: up to so many are compared one by one."""
 MOST = 64
 """Sets of segments whose rows are kept in mind, a byte a row each: one a collection, and some of before."""
 
@@ -183,10 +183,6 @@ def _there(segments: Sequence[Any], deleted: Mapping[Any, int]) -> list[Mask]:
 def _wider(params: Mapping[str, Any], times: float) -> dict[str, Any]:
     """As many candidates that are let through as without a filter."""
     return {**params, "ef": ceil(params["ef"] * times)} if "ef" in params else dict(params)
-
-
-def _column(segment: Any, field: str) -> list[Any]:
-    return segment.table.column(field).to_pylist()  # type: ignore[no-any-return]
 
 
 def _let_through(segments: Sequence[Any], masks: Sequence[Mask], condition: Any, plan: Any) -> None:
