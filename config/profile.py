@@ -115,13 +115,11 @@ class RetrievalSettings(Settings):
         1.0, ge=0, description="the same of a unit of log-chance, where an affinity was learnt from cases"
     )
     rerank: bool = True
-    rerank_depth: int = 12
+    rerank_depth: int = Field(24, ge=2, description="passages that are reranked, the best ones")
     rerank_weight: float = Field(
-        0.0,
+        0.2,
         ge=0,
-        le=1,
-        description="of z-scores, the rest is the fused score's; 0 spares the reranker. Late interaction at "
-        "0.3 brings 0.002 to 0.006 nDCG@10 and doubles a search's time; a trained one has to earn its place",
+        description="what a deviation of its scores lifts a passage by, in those of the fused score; 0: none",
     )
     top_k: int = 5
     per_article: int = Field(2, description="passages of one article an answer may use")
@@ -293,6 +291,11 @@ class Profile(Settings):
     audit: AuditSettings = AuditSettings()
     webhooks: WebhookSettings = WebhookSettings()
     retention: RetentionSettings = RetentionSettings()
+
+    @property
+    def signs_of(self) -> str:
+        """The embedding model whose tokens' signs an index keeps for late interaction; empty for none."""
+        return self.reranker.model if self.reranker.kind == "late_interaction" else ""
 
     @property
     def is_local(self) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields
 from functools import partial
 
 from redis.asyncio import Redis
@@ -20,7 +19,7 @@ from app.knowledge import versions
 from app.knowledge.jobs import Tools
 from app.knowledge.library import PostgresLibrary
 from app.knowledge.schemas import Index
-from app.knowledge.stores import open_store
+from app.knowledge.stores import open_store, retriever_settings
 from app.knowledge.updating import Updater
 from app.privacy import erasing, retention
 from app.providers.hints import Hints
@@ -41,7 +40,7 @@ from models.reranking.protocol import Reranker
 from models.retrieval.cases import CaseMemory
 from models.retrieval.chunking import Chunking, sizer
 from models.retrieval.live import IndexVersion, LiveRetriever
-from models.retrieval.retriever import Retriever, RetrieverSettings
+from models.retrieval.retriever import Retriever
 from models.retrieval.store import VectorStore
 
 
@@ -85,7 +84,7 @@ def retriever(
 ) -> LiveRetriever:
     """Through the index version that answers at the moment, with the embedder it was made with."""
     settings = profile.retrieval
-    chosen = RetrieverSettings(**{f.name: getattr(settings, f.name) for f in fields(RetrieverSettings)})
+    chosen = retriever_settings(profile)
 
     def open_version(version: IndexVersion) -> Retriever:
         return Retriever(

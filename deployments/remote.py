@@ -85,8 +85,8 @@ class RemoteReranker:
         self._handle = handle
         self.name = name
 
-    async def score(self, query: str, documents: Sequence[str]) -> Scores:
-        return await within(self._handle.score.remote(query, list(documents), sent=sent()))
+    async def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
+        return await within(self._handle.score.remote(query, list(documents), list(signs), sent=sent()))
 
 
 class RemoteTriager:

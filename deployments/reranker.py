@@ -48,10 +48,10 @@ class Reranker(Watching):
         await self.begin(await composition.open_pool(profile, env), "the reranker's versions")
 
     @continued
-    async def score(self, query: str, documents: list[str]) -> Scores:
+    async def score(self, query: str, documents: list[str], signs: list[bytes]) -> Scores:
         """One score a document, higher is better."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.thread, self.model.score, query, documents)
+        return await loop.run_in_executor(self.thread, self.model.score, query, documents, signs)
 
     async def look(self) -> None:
         """Take up the version that PostgreSQL names; what cannot be used leaves the last one in place."""

@@ -16,6 +16,7 @@ EXEMPT: Final[Mapping[str, str]] = {
     "idempotency_keys": "remembers what a request made; what it made is audited",
     "sla_clocks": "computed from audited tickets and policies, swept every 15 s",
     "chunks": "cut from audited articles by an audited index, thousands at a time",
+    "chunk_signs": "read from chunks by the index's own model",
     "index_terms": "counted from chunks by a trigger",
     "indexed_articles": "what an index holds of audited articles",
     "affinities": "learnt from audited cases, anew whenever these change; nobody writes it",

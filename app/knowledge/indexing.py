@@ -1,6 +1,7 @@
 """Every SQL statement that writes articles, passages and indexes, and what indexing asks before it writes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -54,10 +55,16 @@ def attributes(document: Document) -> tuple[Any, ...]:
     return (document.audiences, document.products, document.topics, document.language)
 
 
-async def lock(conn: Connection, index: str) -> None:
-    """One writer an index, as long as `conn` lives."""
+@asynccontextmanager
+async def only_writer(conn: Connection, index: str) -> AsyncIterator[None]:
+    """`AlreadyIndexing` where somebody else writes this index; the lock ends with `conn` at the latest."""
     if not await conn.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", LOCK, index):
         raise AlreadyIndexing
+    try:
+        yield
+    finally:
+        if not conn.is_closed():
+            await conn.execute("SELECT pg_advisory_unlock($1, hashtext($2))", LOCK, index)
 
 
 async def ensure_index(conn: Connection, name: str, *, embedder: str, dimensions: int, chunker: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from app import db
-from app.knowledge import repository
+from app.knowledge import repository, signs
 from models.retrieval.library import CorpusStatistics
 from models.retrieval.passages import Filters, Passage
 
@@ -20,6 +20,9 @@ class PostgresLibrary:
 
     async def fetch(self, chunk_ids: Sequence[str], filters: Filters) -> dict[str, Passage]:
         return await self._read(lambda conn: repository.passages(conn, self._index, chunk_ids, filters))
+
+    async def signs(self, chunk_ids: Sequence[str], model: str) -> dict[str, bytes]:
+        return await self._read(lambda conn: signs.of(conn, self._index, model, chunk_ids))
 
     async def search_keywords(self, query: str, filters: Filters, limit: int) -> list[Passage]:
         return await self._read(

@@ -34,11 +34,16 @@ class Skipped:
 
 @dataclass(slots=True)
 class Work:
-    """A changed document; `vectors` has a row for each chunk id in `fresh`, once they are embedded."""
+    """A changed document; `vectors` has a row for each chunk id in `fresh`, once they are embedded.
+
+    So has `signs`, of their tokens as `signs_of` made them, where late interaction is to read them.
+    """
 
     change: Change
     fresh: tuple[str, ...]
     vectors: NDArray[np.float32] | None = None
+    signs: tuple[bytes, ...] = ()
+    signs_of: str = ""
     embedded_between: tuple[float, float] = field(default=(0.0, 0.0))
 
     @property

@@ -1,9 +1,12 @@
-"""Opens the vector store that the profile names."""
+"""What the profile says of retrieval: the vector store to open, and how the retriever is set up."""
+
+from dataclasses import fields
 
 from config.environment import Environment
-from config.profile import RetrievalSettings
+from config.profile import Profile, RetrievalSettings
 from models.retrieval.milvus import MilvusStore
 from models.retrieval.pgvector import PgVectorStore
+from models.retrieval.retriever import RetrieverSettings
 from models.retrieval.store import VectorStore
 
 
@@ -15,3 +18,10 @@ def open_store(
     if settings.store == "pgvector":
         return PgVectorStore(environment.require_database_url(), name, timeout_s=settings.timeout_s)
     return MilvusStore(environment.require_milvus_uri(), name, timeout_s=settings.timeout_s)
+
+
+def retriever_settings(profile: Profile) -> RetrieverSettings:
+    named = {field.name for field in fields(RetrieverSettings)} - {"signs_of"}
+    return RetrieverSettings(
+        **{name: getattr(profile.retrieval, name) for name in named}, signs_of=profile.signs_of
+    )

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app import db
-from app.knowledge import indexing
+from app.db import Connection
+from app.knowledge import indexing, signs
 from app.knowledge.indexing import Known
 from app.knowledge.planning import Work
 from models.retrieval.bm25 import document_vector
@@ -34,7 +35,19 @@ class Writer:
             else:
                 changes = await indexing.unchanged(conn, changes)
             await indexing.write(conn, self._index, changes)
+            await self._put_signs(conn, [work for work in works if work.change in changes])
         await self._store.delete([chunk_id for change in changes for chunk_id in change.gone])
+
+    async def _put_signs(self, conn: Connection, works: Sequence[Work]) -> None:
+        """In place of those of all chunks that are gone or were embedded anew."""
+        found = [
+            (chunk_id, work.change.article_id, read)
+            for work in works
+            for chunk_id, read in zip(work.fresh, work.signs, strict=bool(work.signs))
+        ]
+        model = works[0].signs_of if works else ""
+        old = [chunk_id for work in works for chunk_id in (*work.change.gone, *work.fresh)]
+        await signs.replace(conn, self._index, old, model, found)
 
     async def forget(self, articles: Sequence[Known]) -> None:
         """Delete articles that vanished from their source."""

@@ -13,12 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from models.embedding.protocol import Vectors
+from models.embedding.protocol import TokenVectors, Vectors
+from models.embedding.signs import packed
 
 Precision: TypeAlias = Literal["fp32", "int8"]
-TokenVectors: TypeAlias = NDArray[np.float32]
-"""Unit vectors of one text's tokens: shape (tokens, dimensions)."""
-
 BATCH_TOKENS = {"fp32": 512, "int8": 1}
 """Padded tokens in one run; larger batches are slower on a CPU (155-token texts a second on one thread: fp32
 25 at 512, 20 at 4,096; int8 56 one by one, 46 at 4,096). int8 runs every text alone also because a batch
@@ -74,8 +72,19 @@ class OnnxEmbedder:
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         encodings = self._tokenizer.encode_batch(list(texts))
         for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
-            vectors[batch] = self._run("sentence_embedding", [encodings[i] for i in batch])
+            (vectors[batch],) = self._run(("sentence_embedding",), [encodings[i] for i in batch])
         return vectors
+
+    def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        """What `encode` gives, and from the same runs the signs of every text's tokens."""
+        vectors, signs = np.empty((len(texts), self.dimensions), dtype=np.float32), [b""] * len(texts)
+        encodings = self._tokenizer.encode_batch(list(texts))
+        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
+            outputs = ("sentence_embedding", "last_hidden_state")
+            vectors[batch], hidden = self._run(outputs, [encodings[i] for i in batch])
+            for row, i in zip(hidden, batch, strict=True):
+                signs[i] = packed(_inner(row, encodings[i]))
+        return vectors, signs
 
     def encode_tokens(self, texts: Sequence[str], max_tokens: int | None = None) -> list[TokenVectors]:
         """Every token's own unit vector, without the special tokens at both ends."""
@@ -85,9 +94,9 @@ class OnnxEmbedder:
                 each.truncate(max_tokens)
         vectors: list[TokenVectors] = [np.empty((0, self.dimensions), dtype=np.float32)] * len(texts)
         for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
-            hidden = self._run("last_hidden_state", [encodings[i] for i in batch])
+            (hidden,) = self._run(("last_hidden_state",), [encodings[i] for i in batch])
             for row, i in zip(hidden, batch, strict=True):
-                inner = row[np.flatnonzero(np.array(encodings[i].special_tokens_mask) == 0)]
+                inner = _inner(row, encodings[i])
                 vectors[i] = inner / np.maximum(np.linalg.norm(inner, axis=1, keepdims=True), 1e-9)
         return vectors
 
@@ -95,9 +104,14 @@ class OnnxEmbedder:
         """How many tokens each text has, without the special ones at both ends; long texts are not cut."""
         return [len(each) for each in self._counter.encode_batch(list(texts), add_special_tokens=False)]
 
-    def _run(self, output: str, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
-        (result,) = self._session.run([output], padded(encodings, self._inputs))
-        return np.asarray(result, dtype=np.float32)
+    def _run(self, outputs: Sequence[str], encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
+        results = self._session.run(list(outputs), padded(encodings, self._inputs))
+        return [np.asarray(each, dtype=np.float32) for each in results]
+
+
+def _inner(hidden: NDArray[np.float32], encoding: Encoding) -> NDArray[np.float32]:
+    """Of a padded text's rows those of its own tokens."""
+    return hidden[np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)]
 
 
 def padded(encodings: Sequence[Encoding], inputs: Container[str]) -> dict[str, NDArray[np.int64]]:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Unit vectors, one a row: shape (texts, dimensions)."""
+TokenVectors: TypeAlias = NDArray[np.float32]
+"""Unit vectors of one text's tokens: shape (tokens, dimensions)."""
 
 
 class Encoder(Protocol):

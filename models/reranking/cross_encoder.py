@@ -28,8 +28,8 @@ class CrossEncoder:
         self._session = open_session(folder / f"model.{precision}.onnx", threads)
         self._inputs = {each.name for each in self._session.get_inputs()}
 
-    def score(self, query: str, documents: Sequence[str]) -> Scores:
-        """Shape (len(documents),): the model's logits."""
+    def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
+        """Shape (len(documents),): the model's logits. It reads texts, whatever `signs` there are."""
         pairs = self._tokenizer.encode_batch([(query, document) for document in documents])
         scores = np.empty(len(pairs), dtype=np.float32)
         for batch in batches([len(pair) for pair in pairs], BATCH_TOKENS):

@@ -44,8 +44,8 @@ class TorchCrossEncoder:
         )
         self.device: str = self._model.device.type
 
-    def score(self, query: str, documents: Sequence[str]) -> Scores:
-        """Shape (len(documents),): the model's logits."""
+    def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
+        """Shape (len(documents),): the model's logits. It reads texts, whatever `signs` there are."""
         scores = np.empty(len(documents), dtype=np.float32)
         for batch in batches(
             self._lengths(query, documents), BATCH_TOKENS.get(self.device, BATCH_TOKENS["cpu"])

@@ -11,7 +11,7 @@ from models.reranking.protocol import Scores
 class Model(Protocol):
     name: str
 
-    def score(self, query: str, documents: Sequence[str]) -> Scores: ...
+    def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores: ...
 
 
 class LocalReranker:
@@ -23,9 +23,9 @@ class LocalReranker:
     def name(self) -> str:
         return self._model.name
 
-    async def score(self, query: str, documents: Sequence[str]) -> Scores:
+    async def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._model.score, query, documents)
+        return await loop.run_in_executor(self._thread, self._model.score, query, documents, signs)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

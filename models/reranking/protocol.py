@@ -14,6 +14,10 @@ class Reranker(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def score(self, query: str, documents: Sequence[str]) -> Scores:
-        """Score each of `documents` against `query`; the result has shape (len(documents),)."""
+    async def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
+        """Score each of `documents` against `query`; the result has shape (len(documents),).
+
+        `signs` are those of the documents' tokens, where the embedder has read them already
+        (`models.embedding.signs`): late interaction spares itself those texts.
+        """
         ...

@@ -5,6 +5,7 @@ On Firefox's and SciFact's questions a mix of z-scores beats reciprocal rank fus
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,14 @@ def z_scores(scores: Sequence[float] | Scores) -> Scores:
 def mix(first: Sequence[float] | Scores, second: Sequence[float] | Scores, weight: float) -> Scores:
     """`weight` of the first's z-scores, the rest of the second's."""
     return weight * z_scores(first) + (1 - weight) * z_scores(second)
+
+
+def raised(fused: Sequence[float], reranked: NDArray[np.floating[Any]], weight: float) -> Scores:
+    """A reranker's say: each fused score and `weight` for a deviation of the reranker's.
+
+    It stays what it is where cases have set the fused scores far apart; a share of both would not.
+    """
+    return np.asarray(fused, dtype=np.float64) + weight * z_scores(reranked.astype(np.float64))
 
 
 def with_support(scores: Scores, articles: Sequence[str], weight: float) -> Scores:

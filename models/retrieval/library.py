@@ -20,6 +20,10 @@ class PassageLibrary(Protocol):
         """The passages among `chunk_ids` that exist and that `filters` let through, by chunk id."""
         ...
 
+    async def signs(self, chunk_ids: Sequence[str], model: str) -> dict[str, bytes]:
+        """What `model` read of these chunks' tokens when they were indexed, by chunk id, where it did."""
+        ...
+
     async def search_keywords(self, query: str, filters: Filters, limit: int) -> list[Passage]:
         """Passages that share words with `query`, best first: what is left when the vector store is down."""
         ...

@@ -16,7 +16,7 @@ from models.retrieval import bm25, question
 from models.retrieval.candidates import Candidate, Weights, lifted, merged, ranked
 from models.retrieval.cases import CaseMemory, Votes
 from models.retrieval.duplicates import folded
-from models.retrieval.fusion import mix, spread
+from models.retrieval.fusion import raised, spread
 from models.retrieval.kept import KeptVectors
 from models.retrieval.library import PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
@@ -30,8 +30,14 @@ log = logging.getLogger(__name__)
 Vector: TypeAlias = NDArray[np.float32]
 LED = 10
 """Articles with most votes, whose best passage is looked for although no search came upon it."""
+FOLDED = 5
+"""Candidates fetched beyond those that are wanted, for copies of others and what went meanwhile."""
 LED_PASSAGES = 8
 """Asked for at once for each of them; an article that is left out is asked for again."""
+TRAINED_DEPTH = 12
+"""Passages that a trained cross-encoder reads: 10 ms each on a core."""
+KEYWORD_PASSAGES = 12
+"""What a search by keywords embeds to put it in order, 16 ms each on a core."""
 ENOUGH_WORDS = 0.5
 """Share of a question's weight in words that the best passage must have where no cosine is to be had."""
 
@@ -53,14 +59,16 @@ class RetrieverSettings:
     case_ridge_weight: float = 5.0
     case_affinity_weight: float = 1.0
     rerank: bool = True
-    rerank_depth: int = 12
-    rerank_weight: float = 0.0
+    rerank_depth: int = 24
+    rerank_weight: float = 0.2
     top_k: int = 5
     per_article: int = 2
     min_relevance: float = 0.3
     timeout_s: float = 5.0
     chunk_tokens: int = 180
     chunk_overlap_sentences: int = 1
+    signs_of: str = ""
+    """The model whose tokens' signs the reranker knows passages by; without, it reads their texts."""
 
     @property
     def weights(self) -> Weights:
@@ -111,6 +119,18 @@ class Found:
     enough: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """What a deviation of the reranker's scores lifts a passage by, and how many passages it is asked for.
+
+    `signs_of` is the model by whose tokens' signs it knows them; empty where it reads their texts.
+    """
+
+    weight: float
+    depth: int
+    signs_of: str = ""
+
+
 class Retriever:
     """Every part but the library may fail: what is left still answers, and says what was missing."""
 
@@ -149,7 +169,7 @@ class Retriever:
         """
         trace, limit = Trace(), top_k or self.settings.top_k
         settings = self.settings
-        share = await self._rerank_weight() if rerank and settings.rerank and self.reranker else 0.0
+        reranking = await self._reranking() if rerank and settings.rerank and self.reranker else None
         with trace.stage("total"):
             searched = await self._search(query, filters, trace, without_cases)
             if observe:
@@ -157,11 +177,11 @@ class Retriever:
             if searched.ranked is None:
                 found = await self._by_keywords(query, searched.vector, filters, limit, trace)
             else:
-                wanted = max(limit, settings.rerank_depth) if share else limit
+                wanted = max(limit, reranking.depth) if reranking else limit
                 in_order = lifted(searched.ranked, searched.votes.lifts())
                 found = await self._fetched(in_order, filters, wanted, trace)
-                if self.reranker and share and len(found.passages) > 1:
-                    found = await self._reranked(self.reranker, share, query, found, trace)
+                if self.reranker and reranking and len(found.passages) > 1:
+                    found = await self._reranked(self.reranker, reranking, query, found, trace)
         metrics.RETRIEVAL_SCORE.observe(found.relevance)
         return Retrieval(
             passages=tuple(found.passages[:limit]),
@@ -294,7 +314,7 @@ class Retriever:
         passages: list[Passage] = []
         relevance = 0.0
         with trace.stage("fetch"):
-            for start in range(0, len(order), page := 2 * wanted):
+            for start in range(0, len(order), page := wanted + FOLDED):
                 some = [candidates[i] for i in order[start : start + page]]
                 texts = await self.library.fetch([c.chunk_id for c in some], filters)
                 visible = [c for c in some if c.chunk_id in texts]
@@ -304,34 +324,46 @@ class Retriever:
                     break
         return Found(passages[:wanted], relevance, relevance >= self.settings.min_relevance)
 
-    async def _rerank_weight(self) -> float:
-        """A trained reranker's, where one answers; else the profile's."""
+    async def _reranking(self) -> Reranking | None:
+        """A trained reranker's, where one answers; else the profile's; `None` where it has no weight."""
+        settings = self.settings
         learnt = (await self.cases.library.standing()).rerank_weight if self.cases else None
-        return self.settings.rerank_weight if learnt is None else learnt
+        if learnt is not None:
+            return Reranking(learnt, TRAINED_DEPTH)
+        if not settings.rerank_weight:
+            return None
+        return Reranking(settings.rerank_weight, settings.rerank_depth, settings.signs_of)
 
     async def _reranked(
-        self, reranker: Reranker, share: float, query: str, found: Found, trace: Trace
+        self, reranker: Reranker, reranking: Reranking, query: str, found: Found, trace: Trace
     ) -> Found:
-        head, tail = split(found.passages, self.settings.rerank_depth)
+        head, tail = split(found.passages, reranking.depth)
         try:
             with trace.stage("rerank"):
                 async with asyncio.timeout(self.settings.timeout_s):
-                    scores = await reranker.score(query, [p.embedded for p in head])
+                    signs = await self._signs(head, reranking.signs_of)
+                    scores = await reranker.score(query, [p.embedded for p in head], signs)
         except Exception as error:  # as above
             log.warning("leaving the fused order: %s", error or type(error).__name__)
             trace.degrade("reranker")
             return found
-        fused = [p.score for p in head]
-        passages = scored(head, mix(scores.astype(np.float64), fused, share))
+        passages = scored(head, raised([p.score for p in head], scores, reranking.weight))
         below = passages[-1].score - (tail[0].score if tail else 0.0)
         return replace(found, passages=passages + [replace(p, score=p.score + below) for p in tail])
+
+    async def _signs(self, passages: Sequence[Passage], model: str) -> list[bytes]:
+        """What `model` read of them when they were indexed; empty where it did not."""
+        if not model:
+            return []
+        known = await self.library.signs([p.chunk_id for p in passages], model)
+        return [known.get(p.chunk_id, b"") for p in passages]
 
     async def _by_keywords(
         self, query: str, vector: Vector | None, filters: Filters, limit: int, trace: Trace
     ) -> Found:
         """What PostgreSQL finds, ordered by cosine where the embedder answers."""
         with trace.stage("search"):
-            wanted = max(limit, self.settings.rerank_depth)
+            wanted = max(limit, KEYWORD_PASSAGES)
             passages = await self.library.search_keywords(query, filters, wanted)
         order = spread(range(len(passages)), [p.article_id for p in passages], self.settings.per_article)
         passages = folded([passages[i] for i in order])

@@ -5,13 +5,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from app import db
 from app.cases.jobs import Shelf
 from app.cases.library import PostgresCases
 from app.knowledge.library import PostgresLibrary
+from app.knowledge.stores import retriever_settings
 from config import environment
 from config.embedded.stores import Addresses, Stores
 from config.profile import Profile
@@ -21,7 +22,7 @@ from models.reranking.local import LocalReranker
 from models.reranking.opening import open_reranker
 from models.retrieval.cases import CaseMemory
 from models.retrieval.milvus import MilvusStore
-from models.retrieval.retriever import Retriever, RetrieverSettings
+from models.retrieval.retriever import Retriever
 from pipelines import console
 from pipelines.evaluation.beir import Dataset
 from pipelines.evaluation.cases import teach
@@ -101,7 +102,7 @@ def retriever_over(
 ) -> Retriever:
     """As the service puts it together, with the models in this process; one passage an article."""
     settings, models = profile.retrieval, environment.read().models
-    chosen = RetrieverSettings(**{f.name: getattr(settings, f.name) for f in fields(RetrieverSettings)})
+    chosen = retriever_settings(profile)
     wanted = profile.reranker
     reranker = (
         LocalReranker(

@@ -9,7 +9,7 @@ articles are asked for by their titles.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +22,12 @@ from app.cases import service as cases
 from app.knowledge import versions
 from app.knowledge.library import PostgresLibrary
 from app.knowledge.schemas import Index
-from app.knowledge.stores import open_store
+from app.knowledge.stores import open_store, retriever_settings
 from config.environment import Environment
 from config.profile import Profile
 from models.embedding.local import LocalEmbedder
 from models.retrieval.passages import Filters
-from models.retrieval.retriever import Retriever, RetrieverSettings
+from models.retrieval.retriever import Retriever
 from pipelines.evaluation.ranking import DEPTH, Figures
 from pipelines.indexing.run import Settings
 
@@ -108,8 +108,7 @@ async def _scores(
     pool: db.Pool, profile: Profile, environment: Environment, index: Index, asked: Sequence[Question]
 ) -> list[tuple[float, float]]:
     chosen = profile.retrieval
-    values = {f.name: getattr(chosen, f.name) for f in fields(RetrieverSettings)}
-    settings = RetrieverSettings(**values | {"per_article": 1})
+    settings = replace(retriever_settings(profile), per_article=1)
     embedder = LocalEmbedder(Settings.of_index(index, profile, environment).embedder.open())
     store = open_store(chosen, environment, index.name)
     retrievers = [

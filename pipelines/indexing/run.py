@@ -58,7 +58,11 @@ class Settings:
         return cls(
             index=retrieval.collection,
             embedder=EmbedderOptions(
-                environment.models / embedder.model, embedder.precision, THREADS, embedder.max_tokens
+                environment.models / embedder.model,
+                embedder.precision,
+                THREADS,
+                embedder.max_tokens,
+                signs=profile.signs_of == embedder.model,
             ),
             dimensions=embedder.dimensions,
             chunking=Chunking(retrieval.chunk_tokens, retrieval.chunk_overlap_sentences),
@@ -75,6 +79,7 @@ class Settings:
                 precision,
                 THREADS,
                 max_tokens,
+                signs=profile.signs_of == model,
             ),
             dimensions=index.dimensions,
             chunking=Chunking.parse(index.chunker),
@@ -113,8 +118,7 @@ class Run:
         Raises `SourceError` where a source holds no document: then nothing is deleted.
         """
         parts = [part for source in sources for part in source.parts()]
-        async with self.pool.acquire(timeout=5) as held:
-            await indexing.lock(held, self.settings.index)
+        async with self.pool.acquire(timeout=5) as held, indexing.only_writer(held, self.settings.index):
             writer = Writer(self.pool, self.store, self.settings.index)
             stored = await self._stored(held, writer, always=full)
             seen = Seen()

@@ -10,8 +10,9 @@ import numpy as np
 
 from app.knowledge.planning import Skipped, Stored, Unchanged, Work, plan
 from models.embedding import opening
+from models.embedding.onnx import OnnxEmbedder
 from models.embedding.opening import Precision, open_encoder
-from models.embedding.protocol import Encoder
+from models.embedding.protocol import Encoder, Vectors
 from models.loading.documents import Document, Problem
 from models.loading.sources import Part
 from models.retrieval.chunking import Chunking, sizer
@@ -27,6 +28,8 @@ class EmbedderOptions:
     precision: Precision
     threads: int
     max_tokens: int
+    signs: bool = False
+    """Whether the tokens' signs are wanted too: for late interaction by the same model."""
 
     def check(self) -> None:
         """Raise `ModelNotFound` where the model is not prepared."""
@@ -69,17 +72,24 @@ class Embed:
 
     def __init__(self, options: EmbedderOptions) -> None:
         self._model = options.open()
+        self._signs = options.signs
 
     def __call__(self, batch: Batch) -> Batch:
         works = [each for each in batch["item"] if isinstance(each, Work) and each.fresh]
         start = time.time()
-        vectors = self._model.encode([text for work in works for text in work.texts])
+        vectors, signs = self._read([text for work in works for text in work.texts])
         between, position = (start, time.time()), 0
         for work in works:
-            work.vectors = vectors[position : position + len(work.fresh)]
+            own = slice(position, position + len(work.fresh))
+            work.vectors, work.signs, work.signs_of = vectors[own], tuple(signs[own]), self._model.name
             work.embedded_between = between
             position += len(work.fresh)
         return column(list(batch["item"]))
+
+    def _read(self, texts: list[str]) -> tuple[Vectors, list[bytes]]:
+        if self._signs and isinstance(self._model, OnnxEmbedder):
+            return self._model.read(texts)
+        return self._model.encode(texts), []
 
 
 def column(items: list[Any]) -> Batch:

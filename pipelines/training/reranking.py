@@ -11,18 +11,17 @@ from app.cases.schemas import Confirmed
 from models.reranking.local import Model
 from models.reranking.training import Group, Report
 from models.retrieval.candidates import lifted
-from models.retrieval.fusion import mix, spread
+from models.retrieval.fusion import raised, spread
 from models.retrieval.learning import SURE, confidence, ndcg
 from models.retrieval.passages import Filters, Passage
-from models.retrieval.retriever import Candidates, Retriever
+from models.retrieval.retriever import TRAINED_DEPTH, Candidates, Retriever
 
 DEPTH = 20
 """Passages of a case that are looked at, one of each article."""
-JUDGED = 12
-"""Those of them that are reranked, as the service does; the rest stays below."""
 OLDER, MIDDLE = 0.6, 0.8
 """Trained on the oldest cases, its weight chosen on those that follow, judged on the newest."""
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+WEIGHTS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+"""Of a deviation of its scores, in deviations of the fused score."""
 EVERYBODY = Filters(audiences=frozenset({"public"}))
 """What is learnt orders everybody's results: it is learnt from what everybody may read."""
 
@@ -113,7 +112,7 @@ def judge(model: Model, middle: Sequence[Asked], newest: Sequence[Asked], report
 def _scores(model: Model, cases: Sequence[Asked], report: Report) -> list[NDArray[np.float64]]:
     found = []
     for number, case in enumerate(cases, start=1):
-        texts = [each.embedded for each in case.passages[:JUDGED]]
+        texts = [each.embedded for each in case.passages[:TRAINED_DEPTH]]
         found.append(model.score(case.question, texts).astype(np.float64))
         report(f"{number:,} of {len(cases):,} cases reranked")
     return found
@@ -126,7 +125,7 @@ def _ndcg(
 
 
 def _order(case: Asked, scores: NDArray[np.float64], weight: float) -> list[str]:
-    """As the retriever mixes them: z-scores of both over what is reranked, the rest below."""
-    head, tail = case.passages[:JUDGED], case.passages[JUDGED:]
-    mixed = mix(scores, [each.score for each in head], weight)
+    """As the retriever does: what is reranked in its new order, the rest below."""
+    head, tail = case.passages[:TRAINED_DEPTH], case.passages[TRAINED_DEPTH:]
+    mixed = raised([each.score for each in head], scores, weight)
     return [head[i].article_id for i in np.argsort(-mixed, kind="stable")] + [e.article_id for e in tail]

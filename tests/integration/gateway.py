@@ -65,7 +65,7 @@ class NamedReranker:
 
     name = "reranker"
 
-    async def score(self, query: str, documents: Sequence[str]) -> Scores:
+    async def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
         raise NotImplementedError
 
 

@@ -101,7 +101,7 @@ class Knowledge:
         name = index or f"test_{uuid.uuid4().hex}"
         settings = Settings.of(profile.load("test"), environment.read())
         options = settings.embedder
-        once = Opened(options.folder, options.precision, options.threads, options.max_tokens)
+        once = Opened(options.folder, options.precision, options.threads, options.max_tokens, options.signs)
         settings = replace(settings, index=name, embedder=once)
         return cls(pool, MilvusStore(milvus_uri, name), settings)
 

@@ -439,7 +439,7 @@ class Backwards:
 
     name = "backwards"
 
-    async def score(self, query: str, documents: Sequence[str]) -> Scores:
+    async def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
         return np.arange(len(documents), dtype=np.float32)
 
 

@@ -52,6 +52,8 @@ async def assert_consistent(knowledge: Knowledge) -> None:
                 recount[stem] = recount.get(stem, 0) + 1
         assert (await repository.statistics(conn, index, list(recount))).chunks_with == recount
         assert not await conn.fetchval("SELECT count(*) FROM index_terms WHERE chunks < 0")
+        signs = await conn.fetch("SELECT chunk_id, model FROM chunk_signs WHERE index_name = $1", index)
+        assert {tuple(row) for row in signs} == {(each, prepared().name) for each in named}
 
 
 async def test_a_second_run_embeds_nothing(knowledge: Knowledge, folder: Path) -> None:
@@ -182,11 +184,10 @@ async def test_an_emptied_source_is_an_error_and_deletes_nothing(
 
 async def test_one_writer_at_a_time(knowledge: Knowledge, folder: Path) -> None:
     async with knowledge.pool.acquire() as held:
-        await indexing.lock(held, knowledge.settings.index)
-        with pytest.raises(indexing.AlreadyIndexing):
-            await knowledge.index(folder)
-        await held.execute("SELECT pg_advisory_unlock_all()")
-    await knowledge.index(folder)
+        async with indexing.only_writer(held, knowledge.settings.index):
+            with pytest.raises(indexing.AlreadyIndexing):
+                await knowledge.index(folder)
+        await knowledge.index(folder)  # `held` is still open: it is the lock that was let go
 
 
 async def test_a_full_store_says_so_before_it_is_overfull(knowledge: Knowledge, folder: Path) -> None:

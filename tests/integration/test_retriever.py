@@ -127,6 +127,19 @@ async def test_reranking_changes_scores_not_contents(knowledge: Knowledge, reran
     assert "rerank" not in plain.latency_ms
 
 
+async def test_the_reranker_knows_passages_by_what_the_index_kept_of_them(
+    knowledge: Knowledge, reranker: LocalReranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    model = cast(LateInteraction, reranker._model)
+    monkeypatch.setattr(model, "_read", lambda texts: read.extend(texts) or [b""] * len(texts))
+    chosen = {"reranker": reranker, "rerank_weight": 0.5}
+    await knowledge.retriever(**chosen, signs_of=prepared().name).retrieve(QUESTION, filters=Filters())
+    assert read == []
+    await knowledge.retriever(**chosen, signs_of="another").retrieve(QUESTION, filters=Filters())
+    assert len(read) > 2
+
+
 async def test_without_the_vector_store_keywords_are_searched(pool: db.Pool, tmp_path: Path) -> None:
     home = Path(tempfile.mkdtemp(prefix="es-milvus-"))
     own = Stores(home, wanted=frozenset({"milvus"}))

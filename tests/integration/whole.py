@@ -67,7 +67,7 @@ class Retriever(FixedRetriever):
 class Reranker:
     name = "reranker"
 
-    async def score(self, query: str, documents: Sequence[str]) -> Scores:
+    async def score(self, query: str, documents: Sequence[str], signs: Sequence[bytes] = ()) -> Scores:
         return np.arange(len(documents), dtype=np.float32)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.retrieval.candidates import Candidate, Weights, merged, ranked
-from models.retrieval.fusion import mix, spread, with_support, z_scores
+from models.retrieval.fusion import mix, raised, spread, with_support, z_scores
 from models.retrieval.store import ChunkVectors, Hit
 
 SCORES = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=50)
@@ -30,6 +30,13 @@ def test_the_scale_of_a_score_does_not_matter(scores: list[float], scale: float,
 def test_the_weight_decides() -> None:
     assert np.argmax(mix([1, 0], [0, 1], 0.8)) == 0
     assert np.argmax(mix([1, 0], [0, 1], 0.2)) == 1
+
+
+def test_a_reranker_moves_what_is_close_together_and_not_what_is_far_apart() -> None:
+    told = np.array([0.1, 0.9, 0.8], np.float32)
+    assert np.argsort(-raised([1.0, 0.9, 0.8], told, 0.2)).tolist() == [1, 2, 0]
+    assert np.argsort(-raised([9.0, 5.0, 1.0], told, 0.2)).tolist() == [0, 1, 2]
+    assert raised([1.0, 2.0], np.zeros(2, np.float32), 0.2) == pytest.approx([1.0, 2.0])
 
 
 def test_an_article_with_several_good_passages_is_lifted() -> None:
