@@ -42,15 +42,8 @@ class IndexesAreForAdmins(Forbidden):
 
 async def search(state: State, who: Identity, request: SearchRequest) -> SearchResponse:
     """The best passages that `who` may read. No connection is held while models run."""
-    wanted = request.filters
-    filters = Filters(
-        audiences=await audiences(state.pool, who),
-        products=frozenset(wanted.products),
-        topics=frozenset(wanted.topics),
-        languages=frozenset(wanted.languages),
-    )
     found = await state.retriever.retrieve(
-        request.query, filters=filters, top_k=request.top_k, rerank=request.rerank
+        request.query, filters=_filters(state.pool, who, request), top_k=request.top_k, rerank=request.rerank
     )
     return SearchResponse(
         results=[SearchResult.of(passage) for passage in found.passages],
@@ -59,6 +52,16 @@ async def search(state: State, who: Identity, request: SearchRequest) -> SearchR
         index=found.index,
         degraded=list(found.degraded),
         latency_ms=found.latency_ms,
+    )
+
+
+async def _filters(pool: db.Pool, who: Identity, request: SearchRequest) -> Filters:
+    wanted = request.filters
+    return Filters(
+        audiences=await audiences(pool, who),
+        products=frozenset(wanted.products),
+        topics=frozenset(wanted.topics),
+        languages=frozenset(wanted.languages),
     )
 
 

@@ -49,7 +49,7 @@ class LiveRetriever:
         self,
         query: str,
         *,
-        filters: Filters,
+        filters: Filters | Awaitable[Filters],
         top_k: int | None = None,
         rerank: bool = True,
         without_cases: Collection[str] = (),

@@ -1,6 +1,6 @@
 """What finds passages for a question, whichever index answers."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from typing import Protocol
 
 from models.retrieval.passages import Filters, Retrieval
@@ -15,7 +15,7 @@ class PassageRetriever(Protocol):
         self,
         query: str,
         *,
-        filters: Filters,
+        filters: Filters | Awaitable[Filters],
         top_k: int | None = None,
         rerank: bool = True,
         without_cases: Collection[str] = (),

@@ -156,7 +156,7 @@ class Retriever:
         self,
         query: str,
         *,
-        filters: Filters,
+        filters: Filters | Awaitable[Filters],
         top_k: int | None = None,
         rerank: bool = True,
         without_cases: Collection[str] = (),
@@ -164,6 +164,7 @@ class Retriever:
     ) -> Retrieval:
         """The best `top_k` passages that `filters` let through; the library's errors are the caller's.
 
+        Filters that are still being asked for are waited for when the question has been read.
         Cases in `without_cases` do not vote: a question that became one must not find itself. `observe` is
         shown the candidates before cases and reranker had their say: for evaluation and learning.
         """
@@ -171,7 +172,9 @@ class Retriever:
         settings = self.settings
         reranking = await self._reranking() if rerank and settings.rerank and self.reranker else None
         with trace.stage("total"):
-            searched = await self._search(query, filters, trace, without_cases)
+            told = asyncio.ensure_future(_given(filters) if isinstance(filters, Filters) else filters)
+            searched = await self._search(query, told, trace, without_cases)
+            filters = await told
             if observe:
                 observe(searched)
             if searched.ranked is None:
@@ -199,15 +202,16 @@ class Retriever:
             await self.cases.close()
 
     async def _search(
-        self, query: str, filters: Filters, trace: Trace, without_cases: Collection[str]
+        self, query: str, told: Awaitable[Filters], trace: Trace, without_cases: Collection[str]
     ) -> Candidates:
         words = bm25.query_terms(query)
         asked = asyncio.ensure_future(self._statistics(words))
         (vector, dense, votes), sparse, known = await asyncio.gather(
-            self._dense(query, asked, filters, trace, without_cases),
-            self._sparse(asked, filters, trace),
+            self._dense(query, asked, told, trace, without_cases),
+            self._sparse(asked, told, trace),
             asked,
         )
+        filters = await told
         if vector is None or dense is None or sparse is None:
             return Candidates(vector, None, votes)
         dense += await self._led(vector, {hit.article_id for hit in (*dense, *sparse)}, votes, filters, trace)
@@ -228,11 +232,11 @@ class Retriever:
         self,
         query: str,
         words: Awaitable[Words],
-        filters: Filters,
+        told: Awaitable[Filters],
         trace: Trace,
         without_cases: Collection[str],
     ) -> tuple[Vector | None, list[Hit] | None, Votes]:
-        vector = await self._question(query, trace)
+        vector, filters = await asyncio.gather(self._question(query, trace), told)
         if vector is None:
             return None, None, Votes()
         nearest = self._nearest(vector, filters, self.settings.candidates, trace)
@@ -274,8 +278,10 @@ class Retriever:
                 best.setdefault(hit.article_id, hit)
         return list(best.values())
 
-    async def _sparse(self, words: Awaitable[Words], filters: Filters, trace: Trace) -> list[Hit] | None:
-        terms, limit = (await words).terms, self.settings.candidates
+    async def _sparse(
+        self, words: Awaitable[Words], told: Awaitable[Filters], trace: Trace
+    ) -> list[Hit] | None:
+        terms, filters, limit = (await words).terms, await told, self.settings.candidates
         try:
             with trace.stage("search"):
                 hits = await self.store.search_sparse(terms, filters=filters, limit=limit)
@@ -379,6 +385,10 @@ class Retriever:
         words = bm25.query_terms(query)
         statistics = await self.library.statistics(list(words))
         return any(bm25.coverage(words, p.embedded, statistics) >= ENOUGH_WORDS for p in passages)
+
+
+async def _given(filters: Filters) -> Filters:
+    return filters
 
 
 def split(passages: Sequence[Passage], depth: int) -> tuple[list[Passage], list[Passage]]:

@@ -140,6 +140,23 @@ async def test_the_reranker_knows_passages_by_what_the_index_kept_of_them(
     assert len(read) > 2
 
 
+async def test_filters_may_come_while_the_question_is_read(knowledge: Knowledge) -> None:
+    async def later(filters: Filters) -> Filters:
+        await asyncio.sleep(0.05)
+        return filters
+
+    async def never() -> Filters:
+        raise db.DatabaseDown
+
+    retriever = knowledge.retriever()
+    for filters in (Filters(), STAFF, Filters(audiences=frozenset())):
+        known = await retriever.retrieve(QUESTION, filters=filters)
+        told = await retriever.retrieve(QUESTION, filters=later(filters))
+        assert told.passages == known.passages
+    with pytest.raises(db.DatabaseDown):
+        await retriever.retrieve(QUESTION, filters=never())
+
+
 async def test_without_the_vector_store_keywords_are_searched(pool: db.Pool, tmp_path: Path) -> None:
     home = Path(tempfile.mkdtemp(prefix="es-milvus-"))
     own = Stores(home, wanted=frozenset({"milvus"}))

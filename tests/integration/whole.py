@@ -4,7 +4,7 @@ import asyncio
 import copy
 import functools
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -54,12 +54,13 @@ class Retriever(FixedRetriever):
         self,
         query: str,
         *,
-        filters: Filters,
+        filters: Filters | Awaitable[Filters],
         top_k: int | None = None,
         rerank: bool | None = None,
         without_cases: Sequence[str] = (),
     ) -> Retrieval:
-        found = await super().retrieve(query, filters=filters, top_k=top_k)
+        known = filters if isinstance(filters, Filters) else await filters
+        found = await super().retrieve(query, filters=known, top_k=top_k)
         passages = [replace(each, article_id=str(uuid.uuid4())) for each in found.passages]
         return replace(found, passages=tuple(passages))
 
