@@ -132,6 +132,8 @@ def bare_rate(model: OnnxEmbedder, texts: Sequence[str]) -> float:
 class Nothing:
     """An embedder without a network."""
 
+    name = "nothing"
+
     def encode(self, texts: Sequence[str]) -> Vectors:
         return np.zeros((len(texts), 384), dtype=np.float32)
 

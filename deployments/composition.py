@@ -137,7 +137,7 @@ def case_handlers(
     shelves = CaseShelves(profile, environment, pool, embedder)
     first_line = profile.retrieval.first_line_weight
     return {
-        **case_jobs.handlers(pool, shelves, first_line=first_line),
+        **case_jobs.handlers(pool, shelves),
         **renewing.handlers(pool, shelves, first_line=first_line),
     }
 

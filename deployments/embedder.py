@@ -38,49 +38,51 @@ class Embedder:
         self.gather.set_batch_wait_timeout_s(settings.batch_wait_s)
 
     @continued
-    async def embed(self, texts: list[str], version: str = "") -> Vectors:
-        """Embed a short list; the result has shape (len(texts), dimensions).
+    async def embed(self, texts: list[str], version: str = "", fading: bool = False) -> Vectors:
+        """Embed a short list; the result has shape (len(texts), dimensions), `fading` (…, 2, dimensions).
 
         `version` names another model than the profile's, as an index was made with; it is loaded when it is
         first asked for.
         """
         wanted = version or self.model.version
         if parse(wanted)[1] == "int8":  # which runs every text alone: company would only be waited for
-            return await self._on_thread(wanted, texts)
-        rows: Vectors | Exception = await self.gather((wanted, texts))
+            return await self._on_thread(wanted, texts, fading)
+        rows: Vectors | Exception = await self.gather((wanted, fading, texts))
         if isinstance(rows, Exception):
             raise rows
         return rows
 
     @serve.batch
-    async def gather(self, calls: list[tuple[str, list[str]]]) -> list[Vectors | Exception]:
+    async def gather(self, calls: list[tuple[str, bool, list[str]]]) -> list[Vectors | Exception]:
         """Called with one list; Serve hands over all that wait. One pass a model, then each caller's rows."""
         rows: list[Vectors | Exception] = [np.empty(0, np.float32)] * len(calls)
-        for version in {version for version, _ in calls}:
-            mine = [i for i, call in enumerate(calls) if call[0] == version]
-            texts = [text for i in mine for text in calls[i][1]]
+        for version, fading in {call[:2] for call in calls}:
+            mine = [i for i, call in enumerate(calls) if call[:2] == (version, fading)]
+            texts = [text for i in mine for text in calls[i][2]]
             try:
-                vectors = await self._on_thread(version, texts)
+                vectors = await self._on_thread(version, texts, fading)
             except (ModelNotFound, ValueError) as error:  # theirs alone: the others have their vectors
                 for i in mine:
                     rows[i] = error
                 continue
             start = 0
             for i in mine:
-                rows[i] = vectors[start : start + len(calls[i][1])]
-                start += len(calls[i][1])
+                rows[i] = vectors[start : start + len(calls[i][2])]
+                start += len(calls[i][2])
         return rows
 
-    async def _on_thread(self, version: str, texts: list[str]) -> Vectors:
-        return await asyncio.get_running_loop().run_in_executor(self.thread, self._encode, version, texts)
+    async def _on_thread(self, version: str, texts: list[str], fading: bool) -> Vectors:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.thread, self._encode, version, texts, fading)
 
-    def _encode(self, version: str, texts: list[str]) -> Vectors:
+    def _encode(self, version: str, texts: list[str], fading: bool) -> Vectors:
         """On the model's thread."""
         if version not in self.models:
             if len(self.models) == MODELS:  # the oldest that is not the profile's own
                 del self.models[next(each for each in self.models if each != self.model.version)]
             self.models[version] = _opened(version, self.threads)
-        return self.models[version].encode(texts)
+        model = self.models[version]
+        return model.encode_fading(texts) if fading else model.encode(texts)
 
     def check_health(self) -> None:
         """Raises when the model no longer answers; it shares the replica's loop, so that it stays cheap."""

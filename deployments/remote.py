@@ -71,11 +71,19 @@ class RemoteEmbedder:
         )
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        parts = [list(texts[i : i + TEXTS_A_CALL]) for i in range(0, len(texts), TEXTS_A_CALL)]
-        vectors = await asyncio.gather(
-            *(within(self._handle.embed.remote(part, self._version, sent=sent())) for part in parts)
-        )
+        vectors = await asyncio.gather(*(self._part(part, fading=False) for part in _parts(texts)))
         return np.concatenate(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
+
+    async def embed_fading(self, texts: Sequence[str]) -> Vectors:
+        vectors = await asyncio.gather(*(self._part(part, fading=True) for part in _parts(texts)))
+        return np.concatenate(vectors) if vectors else np.empty((0, 2, self.dimensions), np.float32)
+
+    async def _part(self, texts: list[str], *, fading: bool) -> Vectors:
+        return await within(self._handle.embed.remote(texts, self._version, fading, sent=sent()))
+
+
+def _parts(texts: Sequence[str]) -> list[list[str]]:
+    return [list(texts[i : i + TEXTS_A_CALL]) for i in range(0, len(texts), TEXTS_A_CALL)]
 
 
 class RemoteReranker:

@@ -100,8 +100,14 @@ class WordVectors:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(norms, 1e-9), dtype=np.float32)
 
+    def encode_fading(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([self.encode(texts)] * 2, axis=1)
+
     async def embed(self, texts: Sequence[str]) -> Vectors:
         return self.encode(texts)
+
+    async def embed_fading(self, texts: Sequence[str]) -> Vectors:
+        return self.encode_fading(texts)
 
 
 WORDS_OF = {

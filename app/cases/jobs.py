@@ -42,11 +42,9 @@ class Shelves(Protocol):
         ...
 
 
-async def write(
-    subjects: Sequence[Subject], embedder: Embedder, store: VectorStore, *, first_line: float
-) -> None:
+async def write(subjects: Sequence[Subject], embedder: Embedder, store: VectorStore) -> None:
     """Embed these cases as questions are, and store them."""
-    vectors = [await question.embedded(each.question, embedder, first_line=first_line) for each in subjects]
+    vectors = [await question.compared(each.question, embedder) for each in subjects]
     records = [
         Record(
             chunk_id=str(each.id),
@@ -63,12 +61,12 @@ async def write(
     await store.upsert(records)
 
 
-async def write_missing(pool: db.Pool, shelf: Shelf, *, first_line: float) -> int:
+async def write_missing(pool: db.Pool, shelf: Shelf) -> int:
     """Write a batch of the cases that the shelf does not have yet; how many they were."""
     async with db.transaction(pool) as conn:
         missing = await repository.unindexed(conn, shelf.collection, BATCH)
     if missing:
-        await write(missing, shelf.embedder, shelf.store, first_line=first_line)
+        await write(missing, shelf.embedder, shelf.store)
         async with db.transaction(pool) as conn:
             await repository.set_indexed(conn, [each.id for each in missing], shelf.collection)
     return len(missing)
@@ -77,10 +75,9 @@ async def write_missing(pool: db.Pool, shelf: Shelf, *, first_line: float) -> in
 class Shelving:
     """The jobs. What is done twice does no harm."""
 
-    def __init__(self, pool: db.Pool, shelves: Shelves, *, first_line: float) -> None:
+    def __init__(self, pool: db.Pool, shelves: Shelves) -> None:
         self._pool = pool
         self._shelves = shelves
-        self._first_line = first_line
         self._ready: set[str] = set()
 
     async def index_case(self, job: Job, effect: Effect) -> None:
@@ -92,7 +89,7 @@ class Shelving:
         counts = subject if subject and subject.counts else None
         for shelf in shelves:
             if counts:
-                await write([counts], shelf.embedder, shelf.store, first_line=self._first_line)
+                await write([counts], shelf.embedder, shelf.store)
             else:
                 await shelf.store.delete([str(case_id)])
         async with effect() as conn:
@@ -114,7 +111,7 @@ class Shelving:
             async with db.transaction(self._pool) as conn:
                 if await repository.indexed(conn, shelf.collection) > await shelf.store.count():
                     await repository.forget_index(conn, shelf.collection)
-            while await write_missing(self._pool, shelf, first_line=self._first_line):
+            while await write_missing(self._pool, shelf):
                 continue
 
     async def _prepared(self) -> Sequence[Shelf]:
@@ -126,7 +123,7 @@ class Shelving:
         return shelves
 
 
-def handlers(pool: db.Pool, shelves: Shelves, *, first_line: float) -> Mapping[str, Handler]:
+def handlers(pool: db.Pool, shelves: Shelves) -> Mapping[str, Handler]:
     """What a `Runner` needs to know of solved cases."""
-    shelving = Shelving(pool, shelves, first_line=first_line)
+    shelving = Shelving(pool, shelves)
     return {INDEX_CASE: shelving.index_case, SYNC_CASES: shelving.sync_cases}

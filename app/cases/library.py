@@ -20,8 +20,8 @@ KEEP_NONE_S = 0.05
 
 
 def case_collection(model: str, precision: str) -> str:
-    """Cases lie in a collection of their embedder's: with another one they are written anew."""
-    return re.sub(r"\W", "_", f"cases_{model}_{precision}")
+    """Cases lie in a collection of their embedder's: read by another one, or otherwise, they are anew."""
+    return re.sub(r"\W", "_", f"cases_fading_{model}_{precision}")
 
 
 class PostgresCases:

@@ -22,11 +22,11 @@ from models.retrieval.affinity import Affinity, Vectors, fit
 RENEW_AFFINITY = "renew_affinity"
 
 
-async def read(texts: Sequence[str], embedder: Embedder, *, first_line: float) -> Vectors:
-    """Each as a question is read, so that articles lie where their titles would be asked."""
+async def read(texts: Sequence[str], embedder: Embedder) -> Vectors:
+    """Each as a question is compared with others."""
     if not texts:
         return np.zeros((0, embedder.dimensions), dtype=np.float32)
-    return np.stack([await question.embedded(text, embedder, first_line=first_line) for text in texts])
+    return np.stack([await question.compared(text, embedder) for text in texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Ground:
 
 
 async def ground(pool: db.Pool, embedder: Embedder, *, first_line: float) -> Ground:
-    """No connection is held while the model reads."""
+    """Articles lie where their titles would be asked. No connection is held while the model reads."""
     async with db.transaction(pool) as conn:
         openings = await affinities.openings(conn)
     places = np.zeros((len(openings), embedder.dimensions), dtype=np.float32)
@@ -64,7 +64,7 @@ def handlers(pool: db.Pool, shelves: Shelves, *, first_line: float) -> dict[str,
         if figures is None:
             return
         cases = [case for case in found if case.public]
-        asked = await read([case.question for case in cases], shelf.embedder, first_line=first_line)
+        asked = await read([case.question for case in cases], shelf.embedder)
         over = await ground(pool, shelf.embedder, first_line=first_line)
         new = await over.learnt(cases, asked)
         async with effect() as conn:

@@ -23,5 +23,9 @@ class LocalEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.model.encode, texts)
 
+    async def embed_fading(self, texts: Sequence[str]) -> Vectors:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self.model.encode_fading, texts)
+
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -13,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from models.embedding.fading import faded
 from models.embedding.protocol import TokenVectors, Vectors
 from models.embedding.signs import packed
 
@@ -85,6 +86,17 @@ class OnnxEmbedder:
             for row, i in zip(hidden, batch, strict=True):
                 signs[i] = packed(_inner(row, encodings[i]))
         return vectors, signs
+
+    def encode_fading(self, texts: Sequence[str]) -> Vectors:
+        """As `Encoder` says, from one run."""
+        vectors = np.empty((len(texts), 2, self.dimensions), dtype=np.float32)
+        encodings = self._tokenizer.encode_batch(list(texts))
+        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
+            outputs = ("sentence_embedding", "last_hidden_state")
+            vectors[batch, 0], hidden = self._run(outputs, [encodings[i] for i in batch])
+            for row, i in zip(hidden, batch, strict=True):
+                vectors[i, 1] = faded(row[: len(encodings[i])])
+        return vectors
 
     def encode_tokens(self, texts: Sequence[str], max_tokens: int | None = None) -> list[TokenVectors]:
         """Every token's own unit vector, without the special tokens at both ends."""

@@ -30,6 +30,10 @@ class Encoder(Protocol):
         """Unit vectors in the order of `texts`; what is too long is cut."""
         ...
 
+    def encode_fading(self, texts: Sequence[str]) -> Vectors:
+        """Each text's vector, and the one that fades (`models.embedding.fading`): (texts, 2, dimensions)."""
+        ...
+
 
 class Embedder(Protocol):
     """An embedding model that can be awaited: in this process or behind a deployment handle."""
@@ -42,4 +46,8 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed `texts`; the result has shape (len(texts), dimensions)."""
+        ...
+
+    async def embed_fading(self, texts: Sequence[str]) -> Vectors:
+        """What `encode_fading` of the model gives: (len(texts), 2, dimensions)."""
         ...

@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from models.retrieval.fusion import raised, spread
 from models.retrieval.kept import KeptVectors
 from models.retrieval.library import PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
+from models.retrieval.question import Read
 from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
 from models.retrieval.trace import Trace
 from models.retrieval.voters import Voting
@@ -27,6 +28,7 @@ from monitoring import metrics
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Vector: TypeAlias = NDArray[np.float32]
 LED = 10
 """Articles with most votes, whose best passage is looked for although no search came upon it."""
@@ -236,15 +238,16 @@ class Retriever:
         trace: Trace,
         without_cases: Collection[str],
     ) -> tuple[Vector | None, list[Hit] | None, Votes]:
-        vector, filters = await asyncio.gather(self._question(query, trace), told)
-        if vector is None:
+        read, filters = await asyncio.gather(self._question(query, trace), told)
+        if read is None:
             return None, None, Votes()
+        vector = read.passages
         nearest = self._nearest(vector, filters, self.settings.candidates, trace)
         if self.cases is None or not any(self.settings.case_weights.values()):
             return vector, await nearest, Votes()
         weights = (await words).weights
         hits, votes = await asyncio.gather(
-            nearest, self.cases.votes(vector, weights, filters, trace, without_cases)
+            nearest, self.cases.votes(read.questions, weights, filters, trace, without_cases)
         )
         return vector, hits, votes
 
@@ -295,14 +298,14 @@ class Retriever:
         log.warning("searching by keywords: %s", error)
         trace.degrade(self.store.name)
 
-    async def _question(self, query: str, trace: Trace) -> Vector | None:
+    async def _question(self, query: str, trace: Trace) -> Read | None:
         weight = self.settings.first_line_weight
-        return await self._read(question.embedded(query, self.embedder, first_line=weight), trace)
+        return await self._read(question.read(query, self.embedder, first_line=weight), trace)
 
     async def _embedded(self, texts: Sequence[str], trace: Trace) -> Vectors | None:
         return await self._read(self.embedder.embed(texts), trace)
 
-    async def _read(self, embedding: Awaitable[Vectors], trace: Trace) -> Vectors | None:
+    async def _read(self, embedding: Awaitable[T], trace: Trace) -> T | None:
         try:
             with trace.stage("embed"):
                 async with asyncio.timeout(self.settings.timeout_s):

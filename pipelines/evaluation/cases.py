@@ -26,9 +26,7 @@ AT_ONCE = 4
 Report = Callable[[str], None]
 
 
-async def teach(
-    dataset: Dataset, source: str, pool: db.Pool, shelf: Shelf, first_line: float, report: Report
-) -> None:
+async def teach(dataset: Dataset, source: str, pool: db.Pool, shelf: Shelf, report: Report) -> None:
     """Write the data set's queries as solved cases; `source` is the key its articles were indexed under."""
     cases = [
         Imported(query.id, query.text, tuple(article_id(source, each) for each in query.gains))
@@ -39,7 +37,7 @@ async def teach(
             await service.add_imported(conn, cases[start : start + PAGE])
     await shelf.store.ensure(shelf.embedder.dimensions)
     done = 0
-    while written := await jobs.write_missing(pool, shelf, first_line=first_line):
+    while written := await jobs.write_missing(pool, shelf):
         done += written
         report(f"{done:,} of {len(cases):,} cases embedded")
     await shelf.store.flush()

@@ -93,7 +93,7 @@ async def taught(past: Dataset, pool: db.Pool, retriever: Retriever, report: Rep
     if memory is None:
         return 0
     shelf = Shelf(CASES, retriever.embedder, memory.store)
-    await teach(past, SOURCE, pool, shelf, retriever.settings.first_line_weight, report)
+    await teach(past, SOURCE, pool, shelf, report)
     return len(past.queries)
 
 

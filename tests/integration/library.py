@@ -43,6 +43,10 @@ class CountingEmbedder:
         self.texts += texts
         return await self.model.embed(texts)
 
+    async def embed_fading(self, texts: Sequence[str]) -> Vectors:
+        self.texts += texts
+        return await self.model.embed_fading(texts)
+
 
 @dataclass
 class Library:

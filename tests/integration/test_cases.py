@@ -73,7 +73,7 @@ class Loop:
     async def worker(self) -> AsyncIterator[None]:
         pool = self.knowledge.pool
         handlers = {
-            **jobs.handlers(pool, self, first_line=0.7),
+            **jobs.handlers(pool, self),
             **renewing.handlers(pool, self, first_line=0.7),
         }
         stop = asyncio.Event()
@@ -294,7 +294,7 @@ async def test_imported_cases_vote_and_a_question_does_not_find_itself(
     await repository.add_imported(conn, imported, ["public"])
     first, second = await repository.confirmed(conn, 10)
     assert first.articles == (code,)
-    await jobs.write(await repository.unindexed(conn, "c", 10), loop.embedder, loop.cases, first_line=0.7)
+    await jobs.write(await repository.unindexed(conn, "c", 10), loop.embedder, loop.cases)
     found = await loop.retriever().retrieve(QUESTION, filters=Filters(), without_cases=[str(first.id)])
     assert [case.case_id for case in found.cases] == [str(second.id)]
 
@@ -305,7 +305,7 @@ async def test_the_service_is_judged_by_its_own_cases(loop: Loop, conn: db.Conne
     questions = [QUESTION, OTHER_WORDS, "What is FL-204?"]
     imported = [Imported(key=f"k{i}", question=each, articles=(code,)) for i, each in enumerate(questions)]
     await repository.add_imported(conn, imported, ["public"])
-    await jobs.write(await repository.unindexed(conn, "c", 10), loop.embedder, loop.cases, first_line=0.7)
+    await jobs.write(await repository.unindexed(conn, "c", 10), loop.embedder, loop.cases)
     pool, retriever = loop.knowledge.pool, loop.retriever(per_article=1)
     figures = await live.judged(pool, retriever, 10, lambda _: None)
     assert {"dense", "sparse", "fused", "with_cases", "production"} <= figures.keys()
@@ -339,7 +339,7 @@ async def test_every_article_that_only_cases_know_is_among_the_candidates_once(
         [Imported(slug, f"{question} {slug}", (article,)) for slug, article in wanted.items()],
         ["public"],
     )
-    await jobs.write_missing(loop.knowledge.pool, (await loop.wanted())[0], first_line=0.7)
+    await jobs.write_missing(loop.knowledge.pool, (await loop.wanted())[0])
     monkeypatch.setattr("models.retrieval.retriever.LED_PASSAGES", 1)
     found: list[Candidates] = []
     await loop.retriever(candidates=1).retrieve(question, filters=Filters(), observe=found.append)
@@ -362,7 +362,7 @@ async def test_what_was_learnt_is_learnt_anew_without_links_that_were_taken_back
         conn, [Imported(str(i), text, (article,)) for i, (text, article) in enumerate(wanted)], ["public"]
     )
     cases = await repository.confirmed(conn, 10)
-    vectors = await renewing.read([each.question for each in cases], loop.embedder, first_line=0.7)
+    vectors = await renewing.read([each.question for each in cases], loop.embedder)
     over = await renewing.ground(pool, loop.embedder, first_line=0.7)
     first = await over.learnt(cases, vectors)
     assert first

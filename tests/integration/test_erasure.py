@@ -93,7 +93,7 @@ async def worker(loop: Loop, redis_url: str) -> AsyncIterator[None]:  # noqa: F8
         **resealing.handlers(pool),
         **erasing.handlers(pool, loop),
         **forgetting.handlers(pool, Artefacts("memory://triage")),
-        **cases.handlers(pool, loop, first_line=0.7),
+        **cases.handlers(pool, loop),
     }
     stop = asyncio.Event()
     settings = JobSettings(poll_s=0.02, max_attempts=2, backoff_base_s=0.01)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models.privacy.masking import masked
 from models.retrieval.candidates import Candidate, lifted
 from models.retrieval.cases import Votes
-from models.retrieval.question import embedded, views
+from models.retrieval.question import compared, read, views
 from models.retrieval.voters import PIVOT, VOTERS, Neighbours, Voting, roots
 from tests.factories import WordVectors
 
@@ -89,11 +89,17 @@ async def test_the_first_line_counts_twice_where_there_is_more_than_it() -> None
         "Sync fails\nSince monday my notes do not sync.",
         "Sync fails",
     ]
-    vector = await embedded("sync\nmy notes are gone", WordVectors(), first_line=0.7)
+    vector = (await read("sync\nmy notes are gone", WordVectors(), first_line=0.7)).passages
     assert math.isclose(float(np.linalg.norm(vector)), 1, abs_tol=1e-6)
-    plain = await embedded("sync\nmy notes are gone", WordVectors(), first_line=0.0)
+    plain = (await read("sync\nmy notes are gone", WordVectors(), first_line=0.0)).passages
     subject = WordVectors().encode(["sync"])[0]
     assert vector @ subject > plain @ subject
+
+
+async def test_a_case_is_read_as_questions_are_compared() -> None:
+    question = "Sync fails\n" + "and so on " * 200
+    asked = await read(question, WordVectors(), first_line=0.7)
+    np.testing.assert_array_equal(await compared(question, WordVectors()), asked.questions)
 
 
 def test_a_long_ticket_is_read_by_its_opening() -> None:
