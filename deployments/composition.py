@@ -122,6 +122,7 @@ def knowledge_tools(
             embedder=embedder.of(index.embedder, index.dimensions),
             count=sizer(tokenizer),
             chunking=Chunking.parse(index.chunker),
+            signs=profile.signs_of == index.embedder.partition(":")[0],
         )
 
     def store(collection: str) -> VectorStore:

@@ -52,6 +52,12 @@ class Embedder:
             raise rows
         return rows
 
+    @continued
+    async def read(self, texts: list[str], version: str = "") -> tuple[Vectors, list[bytes]]:
+        """Embed a short list to index it: with the signs of its tokens, where the model gives any."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.thread, self._read, version or self.model.version, texts)
+
     @serve.batch
     async def gather(self, calls: list[tuple[str, bool, list[str]]]) -> list[Vectors | Exception]:
         """Called with one list; Serve hands over all that wait. One pass a model, then each caller's rows."""
@@ -76,13 +82,19 @@ class Embedder:
         return await loop.run_in_executor(self.thread, self._encode, version, texts, fading)
 
     def _encode(self, version: str, texts: list[str], fading: bool) -> Vectors:
-        """On the model's thread."""
+        model = self._opened(version)
+        return model.encode_fading(texts) if fading else model.encode(texts)
+
+    def _read(self, version: str, texts: list[str]) -> tuple[Vectors, list[bytes]]:
+        return self._opened(version).read(texts)
+
+    def _opened(self, version: str) -> Encoder:
+        """On the models' thread."""
         if version not in self.models:
             if len(self.models) == MODELS:  # the oldest that is not the profile's own
                 del self.models[next(each for each in self.models if each != self.model.version)]
-            self.models[version] = _opened(version, self.threads)
-        model = self.models[version]
-        return model.encode_fading(texts) if fading else model.encode(texts)
+            self.models[version] = opened(version, self.threads)
+        return self.models[version]
 
     def check_health(self) -> None:
         """Raises when the model no longer answers; it shares the replica's loop, so that it stays cheap."""
@@ -90,7 +102,7 @@ class Embedder:
             raise RuntimeError("the embedding thread is gone")
 
 
-def _opened(version: str, threads: int) -> Encoder:
+def opened(version: str, threads: int) -> Encoder:
     """The model that an index's description names."""
     name, precision, max_tokens = parse(version)
     folder = environment.read().models / name

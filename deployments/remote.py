@@ -74,6 +74,13 @@ class RemoteEmbedder:
         vectors = await asyncio.gather(*(self._part(part, fading=False) for part in _parts(texts)))
         return np.concatenate(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
 
+    async def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        read = await asyncio.gather(
+            *(within(self._handle.read.remote(part, self._version, sent=sent())) for part in _parts(texts))
+        )
+        vectors = [np.empty((0, self.dimensions), np.float32), *(vectors for vectors, _ in read)]
+        return np.concatenate(vectors), [each for _, signs in read for each in signs]
+
     async def embed_fading(self, texts: Sequence[str]) -> Vectors:
         vectors = await asyncio.gather(*(self._part(part, fading=True) for part in _parts(texts)))
         return np.concatenate(vectors) if vectors else np.empty((0, 2, self.dimensions), np.float32)

@@ -106,6 +106,9 @@ class WordVectors:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         return self.encode(texts)
 
+    async def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        return self.encode(texts), []
+
     async def embed_fading(self, texts: Sequence[str]) -> Vectors:
         return self.encode_fading(texts)
 

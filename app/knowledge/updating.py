@@ -16,7 +16,10 @@ ARTICLES = 8
 
 
 class Updater:
-    """`count` and `embedder` are those that the index `name` is made with."""
+    """`count` and `embedder` are those that the index `name` is made with.
+
+    With `signs` late interaction reads by the same model: what it reads is written too.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class Updater:
         embedder: Embedder,
         count: Sizer,
         chunking: Chunking,
+        signs: bool = False,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -34,6 +38,7 @@ class Updater:
         self._embedder = embedder
         self._count = count
         self._chunking = chunking
+        self._signs = signs
 
     async def catch_up(self) -> int:
         """How many chunks were embedded."""
@@ -43,10 +48,18 @@ class Updater:
                 break
             works = await self._planned(before := keys)
             for work in works:
-                work.vectors = await self._embedder.embed(work.texts) if work.fresh else None
+                if work.fresh:
+                    await self._embed(work)
                 embedded += len(work.fresh)
             await writer.write(works, from_source=False)
         return embedded
+
+    async def _embed(self, work: Work) -> None:
+        if not self._signs:
+            work.vectors = await self._embedder.embed(work.texts)
+            return
+        work.vectors, signs = await self._embedder.read(work.texts)
+        work.signs, work.signs_of = tuple(signs), self._embedder.name
 
     async def _stale(self) -> list[tuple[str, str]]:
         async with self._pool.acquire(timeout=5) as conn:

@@ -91,6 +91,10 @@ class TorchEmbedder:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
 
+    def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        """Without signs: what reranks on a GPU reads texts."""
+        return self.encode(texts), []
+
     def encode_fading(self, texts: Sequence[str]) -> Vectors:
         """As `Encoder` says. Questions come a few at a time: it reads them twice."""
         vectors = np.empty((len(texts), 2, self.dimensions), dtype=np.float32)

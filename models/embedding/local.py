@@ -23,6 +23,9 @@ class LocalEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.model.encode, texts)
 
+    async def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.model.read, texts)
+
     async def embed_fading(self, texts: Sequence[str]) -> Vectors:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self.model.encode_fading, texts)

@@ -77,7 +77,7 @@ class OnnxEmbedder:
         return vectors
 
     def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
-        """What `encode` gives, and from the same runs the signs of every text's tokens."""
+        """As `Encoder` says, from one run."""
         vectors, signs = np.empty((len(texts), self.dimensions), dtype=np.float32), [b""] * len(texts)
         encodings = self._tokenizer.encode_batch(list(texts))
         for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):

@@ -30,6 +30,10 @@ class Encoder(Protocol):
         """Unit vectors in the order of `texts`; what is too long is cut."""
         ...
 
+    def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        """What `encode` gives, and the signs of every text's tokens (`models.embedding.signs`), or none."""
+        ...
+
     def encode_fading(self, texts: Sequence[str]) -> Vectors:
         """Each text's vector, and the one that fades (`models.embedding.fading`): (texts, 2, dimensions)."""
         ...
@@ -46,6 +50,10 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed `texts`; the result has shape (len(texts), dimensions)."""
+        ...
+
+    async def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        """What `read` of the model gives."""
         ...
 
     async def embed_fading(self, texts: Sequence[str]) -> Vectors:

@@ -10,7 +10,6 @@ import numpy as np
 
 from app.knowledge.planning import Skipped, Stored, Unchanged, Work, plan
 from models.embedding import opening
-from models.embedding.onnx import OnnxEmbedder
 from models.embedding.opening import Precision, open_encoder
 from models.embedding.protocol import Encoder, Vectors
 from models.loading.documents import Document, Problem
@@ -87,9 +86,7 @@ class Embed:
         return column(list(batch["item"]))
 
     def _read(self, texts: list[str]) -> tuple[Vectors, list[bytes]]:
-        if self._signs and isinstance(self._model, OnnxEmbedder):
-            return self._model.read(texts)
-        return self._model.encode(texts), []
+        return self._model.read(texts) if self._signs else (self._model.encode(texts), [])
 
 
 def column(items: list[Any]) -> Batch:

@@ -43,6 +43,10 @@ class CountingEmbedder:
         self.texts += texts
         return await self.model.embed(texts)
 
+    async def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
+        self.texts += texts
+        return await self.model.read(texts)
+
     async def embed_fading(self, texts: Sequence[str]) -> Vectors:
         self.texts += texts
         return await self.model.embed_fading(texts)
@@ -100,6 +104,7 @@ class Library:
             embedder=self.embedder,
             count=self.embedder.model.model.count_tokens,
             chunking=Chunking.parse(index.chunker),
+            signs=True,
         )
 
     async def work(self, until: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:

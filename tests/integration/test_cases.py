@@ -443,13 +443,13 @@ class Backwards:
         return np.arange(len(documents), dtype=np.float32)
 
 
-async def test_a_trained_rerankers_share_reaches_every_search(loop: Loop, conn: db.Connection) -> None:
+async def test_a_trained_rerankers_weight_reaches_every_search(loop: Loop, conn: db.Connection) -> None:
     code = await conn.fetchval("SELECT id FROM articles WHERE slug = 'codes'")
     await repository.add_imported(conn, [Imported(key="k", question=QUESTION, articles=(code,))], ["public"])
     retriever = loop.retriever()
     retriever.reranker = Backwards()
-    before = slugs((await retriever.retrieve(QUESTION, filters=Filters(), top_k=12)).passages)
-    version = await rerankers.add(conn, "reranker/1", weight=1.0, max_tokens=160, figures={}, won=True)
+    before = slugs((await retriever.retrieve(QUESTION, filters=Filters(), top_k=12, rerank=False)).passages)
+    version = await rerankers.add(conn, "reranker/1", weight=100.0, max_tokens=160, figures={}, won=True)
     await rerankers.promote(conn, version.id)
     retriever = loop.retriever()
     retriever.reranker = Backwards()

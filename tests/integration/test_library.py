@@ -79,6 +79,7 @@ async def test_an_article_is_written_found_edited_hidden_and_deleted(
     fresh = [text for text in library.embedder.texts[embedded:] if "device" in text]
     assert len(fresh) == 1, "only the changed chunk is embedded again"
     assert "it moved" in fresh[0]
+    assert await signed(library) == await library.pool.fetchval("SELECT count(*) FROM chunks") > 1
 
     stale = await admin.patch(article, json={"title": "x"}, headers={"If-Match": tag})
     assert stale.status_code == 412
@@ -97,6 +98,16 @@ async def test_an_article_is_written_found_edited_hidden_and_deleted(
     assert await titles(admin, "Where is the charger?") == []
     await library.work(library.idle)
     assert await library.store(library.profile.retrieval.collection).count() == 0
+    assert await signed(library) == 0
+
+
+async def signed(library: Library) -> int:
+    """Chunks of the index with the signs of their tokens."""
+    return int(
+        await library.pool.fetchval(
+            "SELECT count(*) FROM chunk_signs WHERE chunk_id IN (SELECT id FROM chunks)"
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ def test_half_precision_says_what_onnx_says(folder: Path) -> None:
         assert (vectors.dtype, vectors.shape) == (np.float32, (3, 384))
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-6)
         assert (vectors * full.encode(TEXTS)).sum(axis=1).min() > least, precision
+        fading = model.encode_fading(TEXTS)
+        np.testing.assert_allclose(fading[:, 0], vectors, atol=1e-3 if precision == "fp32" else 0.05)
+        assert (fading[:, 1] * full.encode_fading(TEXTS)[:, 1]).sum(axis=1).min() > least, precision
         assert opening.parse(model.version) == ("all-minilm-l6-v2", precision, 256)
     assert model.encode([]).shape == (0, 384)
 
