@@ -4,6 +4,7 @@ There is no torch in this process unless the profile asks for half precision.
 """
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -48,7 +49,7 @@ class Reranker(Watching):
         await self.begin(await composition.open_pool(profile, env), "the reranker's versions")
 
     @continued
-    async def score(self, query: str, documents: list[str], signs: list[bytes]) -> Scores:
+    async def score(self, query: str, documents: list[str], signs: Sequence[bytes] = ()) -> Scores:
         """One score a document, higher is better."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.thread, self.model.score, query, documents, signs)

@@ -179,7 +179,7 @@ class RerankerVersion(BaseModel):
 
     id: UUID
     artefact: str = Field(description="its place below the URL that artefacts lie under")
-    weight: float = Field(description="its scores' share beside the fused ones")
+    weight: float = Field(description="what a deviation of its scores lifts a passage by, in deviations")
     max_tokens: int
     figures: dict[str, Any]
     won: bool = Field(description="whether it was better than none on the newest cases")

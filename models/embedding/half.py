@@ -96,14 +96,19 @@ class TorchEmbedder:
         return self.encode(texts), []
 
     def encode_fading(self, texts: Sequence[str]) -> Vectors:
-        """As `Encoder` says. Questions come a few at a time: it reads them twice."""
+        """As `Encoder` says, from two runs: the model pools its tokens in a way of its own."""
         vectors = np.empty((len(texts), 2, self.dimensions), dtype=np.float32)
         vectors[:, 0] = self.encode(texts)
-        for row, text in enumerate(texts):
+        for batch in batches(self._lengths(texts), BATCH_TOKENS.get(self.device, BATCH_TOKENS["cpu"])):
             tokens = self._model.encode(
-                [text], output_value="token_embeddings", show_progress_bar=False, convert_to_numpy=False
+                [texts[i] for i in batch],
+                batch_size=len(batch),
+                output_value="token_embeddings",
+                convert_to_numpy=False,
+                show_progress_bar=False,
             )
-            vectors[row, 1] = faded(tokens[0].float().cpu().numpy())
+            for row, i in zip(tokens, batch, strict=True):
+                vectors[i, 1] = faded(row.float().cpu().numpy())
         return vectors
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
