@@ -6,7 +6,7 @@ from config.environment import Environment
 from config.profile import Profile, RetrievalSettings
 from models.retrieval.milvus import MilvusStore
 from models.retrieval.pgvector import PgVectorStore
-from models.retrieval.retriever import RetrieverSettings
+from models.retrieval.settings import RetrieverSettings
 from models.retrieval.store import VectorStore
 
 

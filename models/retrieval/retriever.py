@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from models.embedding.protocol import Embedder, Vectors
 from models.reranking.protocol import Reranker
 from models.retrieval import bm25, question
-from models.retrieval.candidates import Candidate, Weights, lifted, merged, ranked
+from models.retrieval.candidates import Candidate, lifted, merged, ranked
 from models.retrieval.cases import CaseMemory, Votes
 from models.retrieval.duplicates import folded
-from models.retrieval.fusion import raised, spread
+from models.retrieval.fusion import spread
 from models.retrieval.kept import KeptVectors
 from models.retrieval.library import PassageLibrary
 from models.retrieval.passages import Filters, Passage, Retrieval
 from models.retrieval.question import Read
+from models.retrieval.reranked import TRAINED_DEPTH, Reranking, scored
+from models.retrieval.settings import RetrieverSettings
 from models.retrieval.store import Hit, SparseVector, StoreUnavailable, VectorStore
 from models.retrieval.trace import Trace
-from models.retrieval.voters import Voting
 from monitoring import metrics
 
 log = logging.getLogger(__name__)
@@ -36,59 +37,10 @@ FOLDED = 5
 """Candidates fetched beyond those that are wanted, for copies of others and what went meanwhile."""
 LED_PASSAGES = 8
 """Asked for at once for each of them; an article that is left out is asked for again."""
-TRAINED_DEPTH = 12
-"""Passages that a trained cross-encoder reads: 10 ms each on a core."""
 KEYWORD_PASSAGES = 12
 """What a search by keywords embeds to put it in order, 16 ms each on a core."""
 ENOUGH_WORDS = 0.5
 """Share of a question's weight in words that the best passage must have where no cosine is to be had."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetrieverSettings:
-    """The fields and meanings of `config.profile.RetrievalSettings`."""
-
-    collection: str = "passages"
-    candidates: int = 100
-    dense_weight: float = 0.8
-    coverage_weight: float = 0.3
-    article_support: float = 0.5
-    first_line_weight: float = 0.7
-    case_neighbours: int = 100
-    case_width: float = 0.12
-    case_doubt: float = 20.0
-    case_weight: float = 5.0
-    case_ridge_weight: float = 5.0
-    case_affinity_weight: float = 1.0
-    rerank: bool = True
-    rerank_depth: int = 24
-    rerank_weight: float = 0.2
-    top_k: int = 5
-    per_article: int = 2
-    min_relevance: float = 0.3
-    timeout_s: float = 5.0
-    chunk_tokens: int = 180
-    chunk_overlap_sentences: int = 1
-    signs_of: str = ""
-    """The model whose tokens' signs the reranker knows passages by; without, it reads their texts."""
-
-    @property
-    def weights(self) -> Weights:
-        return Weights(self.dense_weight, self.coverage_weight, self.article_support)
-
-    @property
-    def case_weights(self) -> dict[str, float]:
-        return {"wide": self.case_weight, "ridge": self.case_ridge_weight}
-
-    @property
-    def voting(self) -> Voting:
-        return Voting(
-            self.case_neighbours,
-            self.case_width,
-            self.case_doubt,
-            self.case_weights,
-            self.case_affinity_weight,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +71,6 @@ class Found:
     passages: list[Passage]
     relevance: float
     enough: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reranking:
-    """What a deviation of the reranker's scores lifts a passage by, and how many passages it is asked for.
-
-    `signs_of` is the model by whose tokens' signs it knows them; empty where it reads their texts.
-    """
-
-    weight: float
-    depth: int
-    signs_of: str = ""
 
 
 class Retriever:
@@ -346,26 +286,15 @@ class Retriever:
     async def _reranked(
         self, reranker: Reranker, reranking: Reranking, query: str, found: Found, trace: Trace
     ) -> Found:
-        head, tail = split(found.passages, reranking.depth)
         try:
             with trace.stage("rerank"):
                 async with asyncio.timeout(self.settings.timeout_s):
-                    signs = await self._signs(head, reranking.signs_of)
-                    scores = await reranker.score(query, [p.embedded for p in head], signs)
+                    passages = await reranking.ordered(query, found.passages, reranker, self.library)
         except Exception as error:  # as above
             log.warning("leaving the fused order: %s", error or type(error).__name__)
             trace.degrade("reranker")
             return found
-        passages = scored(head, raised([p.score for p in head], scores, reranking.weight))
-        below = passages[-1].score - (tail[0].score if tail else 0.0)
-        return replace(found, passages=passages + [replace(p, score=p.score + below) for p in tail])
-
-    async def _signs(self, passages: Sequence[Passage], model: str) -> list[bytes]:
-        """What `model` read of them when they were indexed; empty where it did not."""
-        if not model:
-            return []
-        known = await self.library.signs([p.chunk_id for p in passages], model)
-        return [known.get(p.chunk_id, b"") for p in passages]
+        return replace(found, passages=passages)
 
     async def _by_keywords(
         self, query: str, vector: Vector | None, filters: Filters, limit: int, trace: Trace
@@ -392,13 +321,3 @@ class Retriever:
 
 async def _given(filters: Filters) -> Filters:
     return filters
-
-
-def split(passages: Sequence[Passage], depth: int) -> tuple[list[Passage], list[Passage]]:
-    return list(passages[:depth]), list(passages[depth:])
-
-
-def scored(passages: Sequence[Passage], scores: NDArray[np.floating[Any]]) -> list[Passage]:
-    """The passages with these scores, best first."""
-    order = np.argsort(-scores, kind="stable")
-    return [replace(passages[i], score=float(scores[i])) for i in order]

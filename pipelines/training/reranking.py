@@ -14,7 +14,8 @@ from models.retrieval.candidates import lifted
 from models.retrieval.fusion import raised, spread
 from models.retrieval.learning import SURE, confidence, ndcg
 from models.retrieval.passages import Filters, Passage
-from models.retrieval.retriever import TRAINED_DEPTH, Candidates, Retriever
+from models.retrieval.reranked import TRAINED_DEPTH
+from models.retrieval.retriever import Candidates, Retriever
 
 DEPTH = 20
 """Passages of a case that are looked at, one of each article."""

@@ -19,7 +19,8 @@ from models.embedding.protocol import Encoder
 from models.loading.sources import Source
 from models.reranking.protocol import Reranker
 from models.retrieval.milvus import MilvusStore
-from models.retrieval.retriever import Retriever, RetrieverSettings
+from models.retrieval.retriever import Retriever
+from models.retrieval.settings import RetrieverSettings
 from models.retrieval.store import VectorStore
 from pipelines.indexing.compute import in_process
 from pipelines.indexing.run import Run, Settings

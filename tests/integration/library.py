@@ -21,7 +21,8 @@ from models.embedding.local import LocalEmbedder
 from models.embedding.protocol import Vectors
 from models.retrieval.chunking import Chunking
 from models.retrieval.live import IndexVersion, LiveRetriever
-from models.retrieval.retriever import Retriever, RetrieverSettings
+from models.retrieval.retriever import Retriever
+from models.retrieval.settings import RetrieverSettings
 from models.retrieval.store import VectorStore
 from pipelines.indexing import gate
 from pipelines.indexing.compute import in_process
