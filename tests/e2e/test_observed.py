@@ -108,7 +108,8 @@ def asked(service: Service, customer: httpx.Client, providers: None, spans: Rece
     def whole() -> list[Received]:
         found = spans.trace(trace)
         names = {span.name for span in found}
-        return found if {ASKING, "Assistant.answer", "Embedder.embed", "Llm.stream_json"} <= names else []
+        wanted = {ASKING, "Assistant.answer", "Embedder.embed", "Reranker.score", "Llm.stream_json"}
+        return found if wanted <= names else []
 
     eventually(whole)
     time.sleep(2)  # what else there is of it
@@ -120,9 +121,8 @@ def test_one_question_is_one_tree_over_every_process(asked: list[Received]) -> N
     roots = [span for span in asked if span.parent not in by_id]
     assert [root.name for root in roots] == [ASKING]
     services = {span.service.removeprefix("eservice-") for span in asked}
-    assert services - {"worker", "triage"} == {"gateway", "assistant", "embedder", "llm"}, (
-        "jobs go on with it"
-    )
+    jobs = {"worker", "triage"}  # they go on with it
+    assert services - jobs == {"gateway", "assistant", "embedder", "reranker", "llm"}
 
     def above(span: Received) -> list[str]:
         return [] if span.parent not in by_id else [by_id[span.parent].name, *above(by_id[span.parent])]
@@ -136,6 +136,7 @@ def test_one_question_is_one_tree_over_every_process(asked: list[Received]) -> N
     assert path("Assistant.answer") == [ASKING, "Assistant.answer"]
     embedding = [ASKING, "Assistant.answer", "retrieval total", "retrieval embed"]  # its sentences are too
     assert embedding in [found[:4] for found in paths("Embedder.embed")]
+    assert path("Reranker.score")[-3:] == ["retrieval total", "retrieval rerank", "Reranker.score"]
     assert ["retrieval search", "milvus search"] in [found[-2:] for found in paths("milvus search")]
     assert path("Llm.stream_json")[-2:] == ["chat smollm2-135m", "Llm.stream_json"]
     statements = [span for span in asked if span.attributes.get("db.system.name") == "postgresql"]
