@@ -33,7 +33,8 @@ async def test_a_shelf_for_every_embedder(
         """
     )
     found = await shelves.wanted()
-    assert [each.collection for each in found] == ["cases_fading_other_fp32", "cases_fading_all_minilm_l6_v2_int8"]
+    names = ["cases_fading_other_fp32", "cases_fading_all_minilm_l6_v2_int8"]
+    assert [each.collection for each in found] == names
     assert found[0].embedder.dimensions == 8
     assert await shelves.wanted() == found, "opened once"
     await found[0].store.ensure(8)
