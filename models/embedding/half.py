@@ -4,7 +4,7 @@ torch is imported when a model is opened, so that processes that run ONNX never 
 that sentence-transformers reads, with the `tokenizer.json` that chunks are sized by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -80,7 +80,7 @@ class TorchEmbedder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in the order of `texts`; what is longer than `max_tokens` is cut."""
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for batch in batches(self._lengths(texts), BATCH_TOKENS.get(self.device, BATCH_TOKENS["cpu"])):
+        for batch in self._batches(texts):
             rows = self._model.encode(
                 [texts[i] for i in batch],
                 batch_size=len(batch),
@@ -99,7 +99,7 @@ class TorchEmbedder:
         """As `Encoder` says, from two runs: the model pools its tokens in a way of its own."""
         vectors = np.empty((len(texts), 2, self.dimensions), dtype=np.float32)
         vectors[:, 0] = self.encode(texts)
-        for batch in batches(self._lengths(texts), BATCH_TOKENS.get(self.device, BATCH_TOKENS["cpu"])):
+        for batch in self._batches(texts):
             tokens = self._model.encode(
                 [texts[i] for i in batch],
                 batch_size=len(batch),
@@ -110,6 +110,9 @@ class TorchEmbedder:
             for row, i in zip(tokens, batch, strict=True):
                 vectors[i, 1] = faded(row.float().cpu().numpy())
         return vectors
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        return batches(self._lengths(texts), BATCH_TOKENS.get(self.device, BATCH_TOKENS["cpu"]))
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
         if not texts:

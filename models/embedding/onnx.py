@@ -26,6 +26,8 @@ depends on its own text only.
 """
 
 
+POOLED, TOKENS = "sentence_embedding", "last_hidden_state"
+"""A model's outputs."""
 DEVICES = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """In this order. CUDA has no kernels for the int8 model's dynamic quantisation: a GPU wants fp32."""
 
@@ -71,18 +73,16 @@ class OnnxEmbedder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in the order of `texts`; what is longer than `max_tokens` is cut."""
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        encodings = self._tokenizer.encode_batch(list(texts))
-        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
-            (vectors[batch],) = self._run(("sentence_embedding",), [encodings[i] for i in batch])
+        for batch, (rows,) in self._runs(self._tokenizer.encode_batch(list(texts)), POOLED):
+            vectors[batch] = rows
         return vectors
 
     def read(self, texts: Sequence[str]) -> tuple[Vectors, list[bytes]]:
         """As `Encoder` says, from one run."""
         vectors, signs = np.empty((len(texts), self.dimensions), dtype=np.float32), [b""] * len(texts)
         encodings = self._tokenizer.encode_batch(list(texts))
-        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
-            outputs = ("sentence_embedding", "last_hidden_state")
-            vectors[batch], hidden = self._run(outputs, [encodings[i] for i in batch])
+        for batch, (rows, hidden) in self._runs(encodings, POOLED, TOKENS):
+            vectors[batch] = rows
             for row, i in zip(hidden, batch, strict=True):
                 signs[i] = packed(_inner(row, encodings[i]))
         return vectors, signs
@@ -91,9 +91,8 @@ class OnnxEmbedder:
         """As `Encoder` says, from one run."""
         vectors = np.empty((len(texts), 2, self.dimensions), dtype=np.float32)
         encodings = self._tokenizer.encode_batch(list(texts))
-        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
-            outputs = ("sentence_embedding", "last_hidden_state")
-            vectors[batch, 0], hidden = self._run(outputs, [encodings[i] for i in batch])
+        for batch, (rows, hidden) in self._runs(encodings, POOLED, TOKENS):
+            vectors[batch, 0] = rows
             for row, i in zip(hidden, batch, strict=True):
                 vectors[i, 1] = faded(row[: len(encodings[i])])
         return vectors
@@ -105,8 +104,7 @@ class OnnxEmbedder:
             for each in encodings:
                 each.truncate(max_tokens)
         vectors: list[TokenVectors] = [np.empty((0, self.dimensions), dtype=np.float32)] * len(texts)
-        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
-            (hidden,) = self._run(("last_hidden_state",), [encodings[i] for i in batch])
+        for batch, (hidden,) in self._runs(encodings, TOKENS):
             for row, i in zip(hidden, batch, strict=True):
                 inner = _inner(row, encodings[i])
                 vectors[i] = inner / np.maximum(np.linalg.norm(inner, axis=1, keepdims=True), 1e-9)
@@ -116,9 +114,13 @@ class OnnxEmbedder:
         """How many tokens each text has, without the special ones at both ends; long texts are not cut."""
         return [len(each) for each in self._counter.encode_batch(list(texts), add_special_tokens=False)]
 
-    def _run(self, outputs: Sequence[str], encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
-        results = self._session.run(list(outputs), padded(encodings, self._inputs))
-        return [np.asarray(each, dtype=np.float32) for each in results]
+    def _runs(
+        self, encodings: Sequence[Encoding], *outputs: str
+    ) -> Iterator[tuple[list[int], list[NDArray[np.float32]]]]:
+        """Positions in `encodings`, a batch at a time, and the `outputs` of these texts."""
+        for batch in batches([len(each) for each in encodings], BATCH_TOKENS[self.precision]):
+            results = self._session.run(list(outputs), padded([encodings[i] for i in batch], self._inputs))
+            yield batch, [np.asarray(each, dtype=np.float32) for each in results]
 
 
 def _inner(hidden: NDArray[np.float32], encoding: Encoding) -> NDArray[np.float32]:

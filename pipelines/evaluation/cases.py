@@ -16,7 +16,8 @@ from app.knowledge.indexing import article_id
 from models.retrieval.affinity import Affinity
 from models.retrieval.learning import LEAST, OLDER, Learnt, Lesson, judged, learn
 from models.retrieval.passages import Filters
-from models.retrieval.retriever import Candidates, Retriever, Vector
+from models.retrieval.question import Vector
+from models.retrieval.retriever import Candidates, Retriever
 from pipelines.evaluation.beir import Dataset
 
 PAGE = 200
